@@ -1,0 +1,96 @@
+# One verb per target; `make help` lists them. Everything is kept in .venv beside this file.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The interpreter that .venv is made from: python3 when it is new enough, else the newest one with a version in its name.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done; true)
+ARGS ?=
+# Test processes at once.
+WORKERS ?= 2
+
+# Somebody else's virtual environment must not leak into ours.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH CONDA_PREFIX
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# PROGRAM=PACKAGE that the browser tests need from the system.
+SYSTEM_PROGRAMS := chromium=chromium
+
+.PHONY: help setup demo test lint format docs lock system clean FORCE
+
+help: ## show this list
+	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
+	@echo
+	@grep -hE '^[a-z]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.* ## (.*)/  \1\t\2/' | expand -t 12
+
+setup: $(READY) ## make .venv with everything in it (seconds when nothing changed)
+
+# The stamp holds the folder it was made in: scripts in .venv name it, so a moved checkout is set up again.
+ifneq ($(file < $(READY)),$(CURDIR))
+$(READY): FORCE
+endif
+
+$(READY): requirements.lock pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "Koschei needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python3" >&2; exit 1; fi
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Koschei needs Python 3.11 or newer, but {sys.executable} is {v[0]}.{v[1]}: choose another with PYTHON=python3.11")'
+	@if ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then \
+		version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "python$$version-venv"; \
+		else echo "Python $$version cannot make virtual environments here: install the package python$$version-venv" >&2; exit 1; fi; \
+	fi
+	@if { [ -e $(READY) ] && [ "$$(cat $(READY))" != "$(CURDIR)" ]; } || ! $(PY) -m pip --version >/dev/null 2>&1; then \
+		echo "Making $(VENV)"; rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); fi
+	@rm -f $(READY)
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install -q --disable-pip-version-check uv \
+		|| echo "uv cannot be had: pip does the same, slower"
+	@echo "Installing what requirements.lock names"
+	@$(PY) -m uv pip install -q --python $(PY) --no-deps --require-hashes -r requirements.lock 2>/dev/null \
+		|| $(PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m uv pip install -q --python $(PY) --no-deps -e . 2>/dev/null \
+		|| $(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@printf '%s' '$(CURDIR)' > $(READY)
+
+demo: setup ## start a whole small Koschei world on this machine
+	@exec $(PY) -m demo $(ARGS)
+
+test: setup system ## run all tests (ARGS='tests/rules -k priority' for some)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: setup ## check style, types and floors (also part of the tests)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+format: setup ## put the code in our layout
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+docs: setup ## write the reference pages that are made from the code
+	$(PY) -m koschei.config > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+lock: setup ## compute requirements.lock again from pyproject.toml (needs uv)
+	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra dev pyproject.toml -o requirements.lock
+
+system: ## install the system packages that tests need (root), or name them (anybody else)
+	@missing=; for pair in $(SYSTEM_PROGRAMS); do command -v "$${pair%%=*}" >/dev/null || missing="$$missing $${pair##*=}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing"; \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } >/dev/null \
+			|| echo "Could not install$$missing: the tests that need them will fail" >&2; \
+	else echo "Missing system packages:$$missing. The tests that need them will fail until somebody installs them." >&2; fi
+
+clean: ## remove .venv, caches and the demo's data
+	rm -rf $(VENV) demo/.run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
