@@ -1,0 +1,204 @@
+"""Whether a package may be built now: one small function per precondition, each with its reason when it does not hold.
+
+The scheduler asks whether all hold; the package's page shows them as a checklist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from koschei.rules.states import SkipReason
+
+
+@dataclass(frozen=True)
+class SchedulingFacts:
+    """What is known about a package in a collection when it is considered for a build.
+
+    `collection` is the display name; `base_resolved` whether its base buildroot can be installed (None: not tried);
+    `resolved` the same of the package's build dependencies. `builds_today` counts the scratch builds of the last 24 hours.
+    `retry_after`: not before this moment, because Koji spoiled the last build (None: no such limit). Times are aware.
+    """
+
+    tracked: bool
+    blocked: bool
+    resolved: bool | None
+    skip_resolution: bool
+    has_running_build: bool
+    has_known_build: bool
+    skip_reason: SkipReason | None
+    collection: str
+    base_resolved: bool | None
+    builds_today: int
+    builds_per_day_limit: int
+    retry_after: datetime | None
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One precondition of a build.
+
+    `name`: stable identifier. `text`: what is asked, in the positive. When it does not hold, `reason` says so in words and
+    `remedy` what will change it; both are empty when it holds.
+    """
+
+    name: str
+    holds: bool
+    text: str
+    reason: str
+    remedy: str
+
+
+def conditions(facts: SchedulingFacts) -> tuple[Condition, ...]:
+    """Every precondition, in the order in which people are told about them."""
+    return tuple(check(facts) for check in CHECKS)
+
+
+def schedulable(facts: SchedulingFacts) -> bool:
+    """Whether the package may be built now (if its priority is high enough)."""
+    return all(check(facts).holds for check in CHECKS)
+
+
+def skip_reasons(facts: SchedulingFacts) -> tuple[str, ...]:
+    """Why the package may not be built now; empty when it may."""
+    return tuple(condition.reason for condition in conditions(facts) if not condition.holds)
+
+
+def _condition(name: str, holds: bool, text: str, reason: str, remedy: str) -> Condition:
+    return Condition(name, holds, text, "" if holds else reason, "" if holds else remedy)
+
+
+def _has_srpm(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "srpm",
+        facts.skip_reason != SkipReason.NO_SRPM,
+        "Koji has a source package to build",
+        "No suitable SRPM was found",
+        "Looked for again when Koji has a new build of the package",
+    )
+
+
+def _has_arch(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "arch",
+        facts.skip_reason != SkipReason.NO_ARCH,
+        "It can be built on an architecture that is in use",
+        "No build architecture allowed for SRPM",
+        "Looked at again when the package has a new build or its architectures are changed",
+    )
+
+
+def _is_tracked(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "tracked", facts.tracked, "It is tracked", "Package is not tracked", "Anyone logged in can have it tracked"
+    )
+
+
+def _is_not_blocked(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "not_blocked",
+        not facts.blocked,
+        "It is not blocked in Koji",
+        "Package is blocked in koji",
+        "Ends when Koji's package list has it unblocked",
+    )
+
+
+def _is_not_running(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "not_running",
+        not facts.has_running_build,
+        "No build of it is running",
+        "Package has a running build",
+        "Ends with that build",
+    )
+
+
+def _is_resolvable(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "resolvable",
+        facts.resolved is not False,
+        "Its build dependencies can be installed",
+        "Package dependencies are not resolvable",
+        "Tried again in every new repository",
+    )
+
+
+def _was_resolved(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "resolution_known",
+        facts.resolved is not None or facts.skip_resolution,
+        "Its build dependencies were looked at, or need not be",
+        "Package dependencies were not resolved yet",
+        "The resolver will look at them shortly",
+    )
+
+
+def _has_known_build(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "known_build",
+        facts.has_known_build,
+        "A build of it is known",
+        "Package has no known build",
+        "Ends when it is built in Koji and tagged",
+    )
+
+
+def _base_is_resolvable(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "base_resolvable",
+        facts.base_resolved is not False,
+        f"The base buildroot of {facts.collection} can be installed",
+        f"Base buildroot for {facts.collection} is not resolvable",
+        "Tried again in every new repository",
+    )
+
+
+def _base_was_resolved(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "base_resolution_known",
+        facts.base_resolved is not None,
+        f"The base buildroot of {facts.collection} was looked at",
+        f"Base buildroot for {facts.collection} was not resolved yet",
+        "The resolver will look at it when Koji has a repository",
+    )
+
+
+def _is_within_daily_limit(facts: SchedulingFacts) -> Condition:
+    return _condition(
+        "daily_limit",
+        facts.builds_today < facts.builds_per_day_limit,
+        f"Koschei built it fewer than {facts.builds_per_day_limit} times in the last 24 hours",
+        f"Package was built {facts.builds_today} times in the last 24 hours; the limit is {facts.builds_per_day_limit}",
+        "Ends when the oldest of these builds is more than 24 hours old",
+    )
+
+
+def _is_not_backing_off(facts: SchedulingFacts) -> Condition:
+    retry = facts.retry_after
+    moment = retry.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if retry else ""
+    return _condition(
+        "spoiled_back_off",
+        retry is None or facts.now >= retry,
+        "No wait is due to a build that Koji spoiled",
+        f"Koji spoiled the last build; the next one is not before {moment} UTC",
+        f"Tried again after {moment} UTC",
+    )
+
+
+CHECKS: tuple[Callable[[SchedulingFacts], Condition], ...] = (
+    _has_srpm,
+    _has_arch,
+    _is_tracked,
+    _is_not_blocked,
+    _is_not_running,
+    _is_resolvable,
+    _was_resolved,
+    _has_known_build,
+    _base_is_resolvable,
+    _base_was_resolved,
+    _is_within_daily_limit,
+    _is_not_backing_off,
+)
