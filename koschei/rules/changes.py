@@ -1,4 +1,4 @@
-"""What differs between two sets of installed dependencies: one row for each package that came, went or changed version."""
+"""What differs between two sets of installed dependencies: one row for each package that came, went or changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Generic, Protocol, TypeVar
 
 from koschei.rules import evr
@@ -31,7 +32,7 @@ Nevra = tuple[str, int, str, str, str]
 
 
 class ChangeKind(StrEnum):
-    """What happened to a dependency; `changed`: same version, other architecture (or the version written differently)."""
+    """What happened to a dependency; `changed`: the same version of another architecture, or spelt differently."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -44,8 +45,8 @@ class ChangeKind(StrEnum):
 class Change(Generic[D]):
     """One dependency change.
 
-    `prev` is None for an added, `curr` for a removed dependency. `distance`: 1 for what the package requires itself, 2 for
-    what that requires, ...; None if unknown (the build group's own packages, removed ones).
+    `prev` is None for an added, `curr` for a removed dependency. `distance`: 1 for what the package requires itself,
+    2 for what that requires, ...; None if unknown (the build group's own packages, removed ones).
     """
 
     name: str
@@ -65,8 +66,9 @@ def dependency_changes(
 ) -> list[Change[D]]:
     """The changes that lead from the set `prev` to the set `curr`, ordered by name.
 
-    None on either side means an unknown set: nothing can be said, no changes. An empty set is a set. `distances` are those
-    of `curr`, by name. Applied to `prev`, the changes give exactly `curr`: several versions of one name each have a row.
+    None on either side means an unknown set: nothing can be said, no changes. An empty set is a set. `distances` are
+    those of `curr`, by name. Applied to `prev`, the changes give exactly `curr`: several versions of one name have a
+    row each.
     """
     if prev is None or curr is None:
         return []
@@ -96,19 +98,17 @@ def _order(dep: Dep) -> tuple[bytes, Nevra]:
 
 
 def _pairs(removed: list[D], added: list[D]) -> list[tuple[D | None, D | None]]:
-    """Removed with added ones of a name, each in one pair: those of one architecture first, in the order of versions."""
+    """Removed with added ones of a name, each in one pair: of one architecture first, in the order of versions."""
     pairs: list[tuple[D | None, D | None]] = []
-    rest_removed, rest_added = list(removed), list(added)
-    for arch in sorted({dep.arch for dep in removed} & {dep.arch for dep in added}):
-        for before, after in zip(_of_arch(removed, arch), _of_arch(added, arch), strict=False):
-            pairs.append((before, after))
-            rest_removed.remove(before)
-            rest_added.remove(after)
-    across = min(len(rest_removed), len(rest_added))
-    pairs.extend(zip(rest_removed[:across], rest_added[:across], strict=True))
-    pairs.extend((before, None) for before in rest_removed[across:])
-    pairs.extend((None, after) for after in rest_added[across:])
-    return pairs
+    rest_removed: list[D] = []
+    rest_added: list[D] = []
+    for arch in sorted({dep.arch for dep in (*removed, *added)}):
+        before, after = _of_arch(removed, arch), _of_arch(added, arch)
+        both = min(len(before), len(after))
+        pairs.extend(zip(before[:both], after[:both], strict=True))
+        rest_removed.extend(before[both:])
+        rest_added.extend(after[both:])
+    return pairs + list(zip_longest(sorted(rest_removed, key=_order), sorted(rest_added, key=_order)))
 
 
 def _of_arch(deps: list[D], arch: str) -> list[D]:

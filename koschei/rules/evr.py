@@ -1,6 +1,6 @@
 """Versions in RPM's order: epoch first, then version, then release (`~` sorts before everything, `^` after the end).
 
-One byte string per version carries the order everywhere: Python, PostgreSQL (bytea) and its indexes compare the same key.
+One byte string per version carries the order everywhere: Python, PostgreSQL (bytea) and its indexes compare it.
 """
 
 import re
@@ -58,9 +58,9 @@ def display(epoch: int | None, version: str, release: str) -> str:
 
 
 def differing_part(text: str, other: str) -> tuple[str, str]:
-    """`text` cut in two: what it has in common with `other`, and from its first differing component on; either may be empty.
+    """`text` cut in two: what it shares with `other`, and the rest from the first differing component on.
 
-    Components end at any of `-._~^+:`, so that 1.12-1 and 1.13-1 differ in 12-1, not in 2-1.
+    Either may be empty. Components end at any of `-._~^+:`, so that 1.12-1 and 1.13-1 differ in 12-1, not in 2-1.
     """
     mine, theirs = _SEPARATORS.split(text), _SEPARATORS.split(other)
     common = 0

@@ -2,8 +2,8 @@
 
     priority = manual + static + coefficient * (dependency + build + time)
 
-A package is built when the sum reaches `build_threshold`. The elapsed time enters by its logarithm: nothing at `t0` hours
-after the last build, the whole threshold at `t1`.
+A package is built when the sum reaches `build_threshold`. Elapsed time enters by its
+logarithm: nothing at `t0` hours after the last build, the whole threshold at `t1`.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Term:
 def time_priority(hours: float, weights: Weights) -> float:
     """What `hours` since the last build was started are worth; at least -30, and safe for zero and negative hours.
 
-    The same as a * log10(hours) + b with a = threshold / (log10(t1) - log10(t0)), b = -a * log10(t0), written so that it is
-    exactly 0 at t0 and exactly the threshold at t1.
+    The same as a * log10(hours) + b with a = threshold / (log10(t1) - log10(t0)), b = -a * log10(t0), but written so
+    that it is exactly 0 at t0 and exactly the threshold at t1.
     """
     magnitude = math.log10(max(SHORTEST_HOURS, hours) / weights.t0)
     return max(weights.build_threshold * (magnitude / weights.span), TIME_FLOOR)
@@ -119,8 +119,8 @@ def dependency_priority(distances: Iterable[int | None], weights: Weights) -> in
 def build_priority_after(state: BuildState, previous: BuildState | None, weights: Weights) -> int:
     """The bonus left by a build that just finished as `state`: a first failure is to be confirmed soon.
 
-    `previous`: state of the same package's previous counted build, None if there is none. Raises ValueError if `state` is
-    not counted: such a build leaves the priority as it was.
+    `previous`: state of the same package's previous counted build, None if there is none. Raises ValueError if `state`
+    is not counted: such a build leaves the priority as it was.
     """
     if not state.counted:
         raise ValueError(f"a {state.word} build does not count, so no bonus follows from it")
@@ -166,7 +166,7 @@ class Priority:
 
 
 def hours_until_due(priority: Priority, hours: float, weights: Weights) -> float | None:
-    """Hours from now until elapsed time alone brings the priority to the threshold; 0 if it is there, None if it never is.
+    """Hours from now until elapsed time alone brings the priority to the threshold; 0 if it is there, None if never.
 
     `hours`: age of the last build; it replaces `priority.time`. Never means not within a hundred years.
     """

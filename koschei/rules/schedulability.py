@@ -17,7 +17,7 @@ class SchedulingFacts:
     """What is known about a package in a collection when it is considered for a build.
 
     `collection` is the display name; `base_resolved` whether its base buildroot can be installed (None: not tried);
-    `resolved` the same of the package's build dependencies. `builds_today` counts the scratch builds of the last 24 hours.
+    `resolved` the same of the package's build dependencies. `builds_today` counts its scratch builds of the last 24 h.
     `retry_after`: not before this moment, because Koji spoiled the last build (None: no such limit). Times are aware.
     """
 
@@ -40,8 +40,8 @@ class SchedulingFacts:
 class Condition:
     """One precondition of a build.
 
-    `name`: stable identifier. `text`: what is asked, in the positive. When it does not hold, `reason` says so in words and
-    `remedy` what will change it; both are empty when it holds.
+    `name`: stable identifier. `text`: what is asked, in the positive. When it does not hold, `reason` says so in words
+    and `remedy` what will change it; both are empty when it holds.
     """
 
     name: str

@@ -62,8 +62,8 @@ def package_state(
 ) -> PackageState:
     """The state of a package; the first rule that applies wins.
 
-    `resolved`: whether its build dependencies can be installed in the newest repository, None if that was not tried (the
-    last build then decides alone). `last_complete`: state of its newest counted build, None if there is none.
+    `resolved`: whether its build dependencies can be installed in the newest repository, None if that was not tried
+    (the last build then decides alone). `last_complete`: state of its newest counted build, None if there is none.
     """
     if blocked:
         return PackageState.BLOCKED
@@ -79,7 +79,7 @@ def package_state(
 
 
 def collection_state(latest_repo_resolved: bool | None) -> CollectionState:
-    """The state of a collection whose base buildroot could (not) be installed in its newest repository; None: not tried."""
+    """The state of a collection; the argument: can its base buildroot be installed in its newest repository."""
     if latest_repo_resolved is None:
         return CollectionState.UNKNOWN
     return CollectionState.OK if latest_repo_resolved else CollectionState.UNRESOLVED

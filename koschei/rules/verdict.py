@@ -42,16 +42,16 @@ class Blame(StrEnum):
 KNOWN_CODES = frozenset(range(1000, 1025))
 """Codes of the exceptions that Koji defines."""
 
-LOCK_ERROR, ACTION_NOT_ALLOWED = 1001, 1004
-# Login and session errors, and the hub being offline: what happens between a builder and the hub, whatever is built.
-BROKEN_CONNECTION_CODES = frozenset({1002, 1006, 1007, 1008, 1009, 1014, 1023})
+BREAKDOWN_CODES = frozenset({1001, 1002, 1006, 1007, 1008, 1009, 1014, 1016, 1017, 1021, 1023})
+"""Those of them that happen between a builder and the hub whatever is built: locks, logins and sessions, the hub being
+offline, Koji's own plugins, callbacks and settings."""
+
+ACTION_NOT_ALLOWED = 1004
 
 
 def is_koji_fault(code: int | None) -> bool:
     """Whether a task's fault code tells of Koji breaking down; None (no fault in the result) does not."""
-    if code is None:
-        return False
-    return code == LOCK_ERROR or code in BROKEN_CONNECTION_CODES or code not in KNOWN_CODES
+    return code is not None and (code in BREAKDOWN_CODES or code not in KNOWN_CODES)
 
 
 def blame(fault_code: int | None, *, has_children: bool = True) -> Blame | None:
@@ -72,8 +72,8 @@ def verdict(
 ) -> BuildState | None:
     """The state of a build whose `build` task is in this state (name or number); None while it may still run.
 
-    `fault_code` and `has_children` matter only for a FAILED task; see `blame`. Raises ValueError for a state that Koji does
-    not have.
+    `fault_code` and `has_children` matter only for a FAILED task; see `blame`. Raises ValueError for a state that Koji
+    does not have.
     """
     match TaskState.parse(task_state):
         case TaskState.CLOSED:
@@ -91,7 +91,7 @@ LONGEST_RETRY_DELAY = timedelta(hours=24)
 
 
 def spoiled_retry_delay(consecutive: int, base_seconds: float) -> timedelta:
-    """How long to wait after the last of `consecutive` spoiled builds: `base_seconds`, doubled with each, at most 24 hours.
+    """How long to wait after the last of `consecutive` spoiled builds: `base_seconds`, doubled with each, at most 24 h.
 
     Nothing to wait for without a spoiled build.
     """
