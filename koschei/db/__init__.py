@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, advisory locks, notifications, column types and the schema's revisions."""

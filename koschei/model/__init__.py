@@ -1,0 +1,53 @@
+"""The tables, one module per aggregate. Importing this package knows them all."""
+
+from koschei.model.base import Base
+from koschei.model.builds import Build, BuildDependencies, KojiTask
+from koschei.model.collections import (
+    BuildrootProblem,
+    Collection,
+    CollectionGroup,
+    CollectionGroupRelation,
+    CollectionStateChange,
+    RepositoryResolution,
+)
+from koschei.model.dependencies import AppliedChange, Dependency, UnappliedChange
+from koschei.model.groups import GroupACL, PackageGroup, PackageGroupRelation
+from koschei.model.notices import AdminNotice
+from koschei.model.outbox import OutboxEvent
+from koschei.model.packages import BasePackage, Cause, Package, PackageStateChange
+from koschei.model.resolution import ResolutionChange, ResolutionProblem
+from koschei.model.services import ServiceStatus
+from koschei.model.srpms import Srpm
+from koschei.model.users import Environment, LogEntry, User
+
+__all__ = [
+    "AdminNotice",
+    "AppliedChange",
+    "Base",
+    "BasePackage",
+    "Build",
+    "BuildDependencies",
+    "BuildrootProblem",
+    "Cause",
+    "Collection",
+    "CollectionGroup",
+    "CollectionGroupRelation",
+    "CollectionStateChange",
+    "Dependency",
+    "Environment",
+    "GroupACL",
+    "KojiTask",
+    "LogEntry",
+    "OutboxEvent",
+    "Package",
+    "PackageGroup",
+    "PackageGroupRelation",
+    "PackageStateChange",
+    "RepositoryResolution",
+    "ResolutionChange",
+    "ResolutionProblem",
+    "ServiceStatus",
+    "Srpm",
+    "UnappliedChange",
+    "User",
+]

@@ -1,0 +1,77 @@
+"""Connections and transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from koschei.errors import DatabaseError
+
+MINIMUM_SERVER_VERSION = 150000
+
+
+class Database:
+    """One PostgreSQL database: `with database.begin() as session:` is one transaction."""
+
+    def __init__(self, url: str, *, application_name: str = "koschei", pool_size: int = 5, **options: Any) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            pool_pre_ping=True,
+            connect_args={"application_name": application_name, "connect_timeout": 5, "options": "-c TimeZone=UTC"},
+            **options,
+        )
+        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, rolled back when it raises.
+
+        Errors: DatabaseError when PostgreSQL is away, in place of the driver's own exception.
+        """
+        with translated(), self.sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A read-only transaction: one snapshot for all its queries."""
+        with translated(), self.sessions() as session:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+            yield session
+            session.rollback()
+
+    def check(self) -> None:
+        """Raise DatabaseError when the server cannot be reached or is older than what the schema needs."""
+        with self.begin() as session:
+            version = int(session.execute(text("SHOW server_version_num")).scalar_one())
+        if version < MINIMUM_SERVER_VERSION:
+            raise DatabaseError(f"PostgreSQL 15 or newer is needed, but the server says {version}: upgrade it")
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a lost or refused connection into a DatabaseError with its first line; other errors are our own mistakes."""
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseError(f"PostgreSQL does not answer: {first_line(error)}") from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseError(f"The connection to PostgreSQL was lost: {first_line(error)}") from error
+
+
+def first_line(error: DBAPIError) -> str:
+    """What the driver said, without SQL and parameters."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__

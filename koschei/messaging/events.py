@@ -1,0 +1,78 @@
+"""Our events as the message library of the field defines them (koschei-messages); checked when they are made.
+
+`koji_instance` is not part of a stored event: it belongs to the publisher's configuration and is added when sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+from koschei_messages.collection import CollectionStateChange
+from koschei_messages.package import PackageStateChange
+
+from koschei.errors import EventError
+
+PACKAGE_STATE_CHANGE = "package.state.change"
+COLLECTION_STATE_CHANGE = "collection.state.change"
+
+MESSAGE_CLASSES: Mapping[str, Any] = {
+    PACKAGE_STATE_CHANGE: PackageStateChange,
+    COLLECTION_STATE_CHANGE: CollectionStateChange,
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of one kind; its topic is `<modname>.<kind>`."""
+
+    kind: str
+    body: dict[str, Any]
+
+
+def package_state_change(
+    *, name: str, old: str, new: str, collection: str, collection_name: str, groups: Iterable[str]
+) -> Event:
+    """A package's state, as messages tell it (ok, failing, unresolved, ignored), became another one."""
+    return _checked(
+        PACKAGE_STATE_CHANGE,
+        {
+            "name": name,
+            "old": old,
+            "new": new,
+            "repo": collection,  # the name of old for "collection", which consumers still read
+            "collection": collection,
+            "collection_name": collection_name,
+            "groups": list(groups),
+        },
+    )
+
+
+def collection_state_change(*, old: str, new: str, collection: str, collection_name: str, repo_id: int) -> Event:
+    """A collection's base buildroot became ok or unresolved. The schema wants the repository's id as text."""
+    return _checked(
+        COLLECTION_STATE_CHANGE,
+        {
+            "old": str(old),
+            "new": str(new),
+            "collection": collection,
+            "collection_name": collection_name,
+            "repo_id": str(repo_id),
+        },
+    )
+
+
+def complete(kind: str, body: Mapping[str, Any], koji_instance: str) -> dict[str, Any]:
+    """The body as it is sent."""
+    return {**body, "koji_instance": koji_instance}
+
+
+def _checked(kind: str, body: dict[str, Any]) -> Event:
+    """Errors: EventError where the event is made, rather than at the broker, when it does not fit its schema."""
+    try:
+        jsonschema.validate(complete(kind, body, "primary"), MESSAGE_CLASSES[kind].body_schema)
+    except jsonschema.ValidationError as error:
+        raise EventError(f"{kind}: {error.message} in {body!r}") from error
+    return Event(kind, body)

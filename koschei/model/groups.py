@@ -1,0 +1,45 @@
+"""Groups of packages and who maintains them."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from koschei.model.base import Base, Id, Name
+
+
+class PackageGroup(Base):
+    """A named set of packages; without a namespace it is global, else it belongs to the user of that name."""
+
+    __tablename__ = "package_group"
+    # NULL namespaces are equal: two global groups of one name would be a trap.
+    __table_args__ = (UniqueConstraint("namespace", "name", postgresql_nulls_not_distinct=True),)
+
+    id: Mapped[Id]
+    namespace: Mapped[Name | None]
+    name: Mapped[Name]
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`, or `name` of a global group."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class PackageGroupRelation(Base):
+    """Membership of a package in a group."""
+
+    __tablename__ = "package_group_relation"
+
+    group_id: Mapped[int] = mapped_column(ForeignKey("package_group.id", ondelete="CASCADE"), primary_key=True)
+    base_id: Mapped[int] = mapped_column(
+        ForeignKey("base_package.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class GroupACL(Base):
+    """A maintainer of a group."""
+
+    __tablename__ = "group_acl"
+
+    group_id: Mapped[int] = mapped_column(ForeignKey("package_group.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, index=True)
