@@ -79,7 +79,7 @@ def package_state(
 
 
 def collection_state(latest_repo_resolved: bool | None) -> CollectionState:
-    """The state of a collection; the argument: can its base buildroot be installed in its newest repository."""
+    """The state of a collection, by whether its base buildroot installs in the newest repository (None: not tried)."""
     if latest_repo_resolved is None:
         return CollectionState.UNKNOWN
     return CollectionState.OK if latest_repo_resolved else CollectionState.UNRESOLVED
