@@ -10,8 +10,9 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, select, text, update
@@ -52,6 +53,16 @@ DERIVE = text("""
 """)
 
 
+@dataclass(frozen=True)
+class Move:
+    """A package went from one state to another; `build_id` is its newest build with a verdict."""
+
+    package_id: int
+    prev: PackageState
+    new: PackageState
+    build_id: int | None
+
+
 def lock_packages(session: Session, package_ids: Iterable[int]) -> list[Package]:
     """The packages, locked in id order (the order everywhere, so that no two transactions wait for each other)."""
     query = (
@@ -71,12 +82,12 @@ def changing(
     cause: Cause,
     *,
     now: datetime,
-    build_id: int | None = None,
     repo_id: int | None = None,
 ) -> Iterator[list[Package]]:
     """Change packages and everything that follows from it; see the module's text.
 
-    `build_id` and `repo_id` are the evidence stored with each state change. Packages that are gone are left out.
+    Each state change is stored with its evidence: the repository of a resolution (`repo_id`), or the build that decided.
+    Packages that are gone are left out.
     """
     packages = lock_packages(session, package_ids)
     before = {package.id: package.state for package in packages}
@@ -85,10 +96,12 @@ def changing(
     if not before:
         return
     derive(session, before)
-    after = dict(session.execute(select(Package.id, Package.state).where(Package.id.in_(before))).tuples())
-    moved = {i: (before[i], state) for i, state in after.items() if state != before[i]}
+    after = session.execute(
+        select(Package.id, Package.state, Package.last_complete_build_id).where(Package.id.in_(before))
+    ).all()
+    moved = [Move(i, before[i], state, build) for i, state, build in after if state != before[i]]
     if moved:
-        _record(session, moved, cause, now, build_id, repo_id)
+        _record(session, moved, cause, now, repo_id)
     for package in packages:
         session.expire(package)
 
@@ -98,27 +111,21 @@ def derive(session: Session, package_ids: Iterable[int]) -> None:
     session.execute(DERIVE, {"ids": list(package_ids)})
 
 
-def _record(
-    session: Session,
-    moved: dict[int, tuple[PackageState, PackageState]],
-    cause: Cause,
-    now: datetime,
-    build_id: int | None,
-    repo_id: int | None,
-) -> None:
-    session.execute(update(Package).where(Package.id.in_(moved)).values(state_since=now))
+def _record(session: Session, moved: Sequence[Move], cause: Cause, now: datetime, repo_id: int | None) -> None:
+    built = cause in (Cause.BUILD, Cause.REAL_BUILD, Cause.UNTAGGED)
     rows = [
         {
-            "package_id": package_id,
-            "prev": prev,
-            "new": new,
+            "package_id": move.package_id,
+            "prev": move.prev,
+            "new": move.new,
             "cause": cause,
             "timestamp": now,
-            "build_id": build_id,
+            "build_id": move.build_id if built else None,
             "repo_id": repo_id,
         }
-        for package_id, (prev, new) in sorted(moved.items())
+        for move in sorted(moved, key=lambda move: move.package_id)
     ]
+    session.execute(update(Package).where(Package.id.in_([m.package_id for m in moved])).values(state_since=now))
     session.execute(insert(PackageStateChange), rows)
-    outbox.package_states_changed(session, moved)
+    outbox.package_states_changed(session, {move.package_id: (move.prev, move.new) for move in moved})
     wake(session, "scheduler", "watcher")

@@ -173,7 +173,8 @@ CREATE TABLE package (
     state TEXT
         GENERATED ALWAYS AS (CASE WHEN blocked THEN 'blocked'
         WHEN NOT tracked THEN 'untracked' WHEN resolved IS FALSE THEN 'unresolved'
-        WHEN last_complete_build_state = 3 THEN 'ok' WHEN last_complete_build_state = 5 THEN 'failing' ELSE 'unknown' END) STORED NOT NULL,
+        WHEN last_complete_build_state = 3 THEN 'ok'
+        WHEN last_complete_build_state = 5 THEN 'failing' ELSE 'unknown' END) STORED NOT NULL,
     state_since TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT pk_package PRIMARY KEY (id),
     CONSTRAINT uq_package_base_id_collection_id UNIQUE (base_id, collection_id),

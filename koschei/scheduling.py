@@ -1,0 +1,149 @@
+"""What is to be built next, and why a package is or is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from koschei.config import Config
+from koschei.model import Build, Collection, Package, conditions
+from koschei.rules import priority as rules
+from koschei.rules import schedulability
+from koschei.rules.priority import Priority, Weights
+from koschei.rules.schedulability import Condition, SchedulingFacts
+from koschei.rules.states import BuildState
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a package is or is not built now.
+
+    `priority` is None as long as no build of it is known; `due` is when elapsed time alone will reach the threshold.
+    """
+
+    conditions: tuple[Condition, ...]
+    priority: Priority | None
+    threshold: int
+    due: datetime | None
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether every condition holds."""
+        return all(condition.holds for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package that may be built, with what it is worth."""
+
+    package_id: int
+    name: str
+    collection: str
+    priority: float
+
+
+def priority_column(config: Config, now: datetime) -> ColumnElement[float]:
+    """The priority as an SQL expression over Package joined with Collection; NULL without a known build."""
+    return conditions.priority(Weights.of(config.priorities), now)
+
+
+def schedulable_column(config: Config, now: datetime) -> ColumnElement[bool]:
+    """Whether a package may be built, as an SQL expression over Package joined with Collection."""
+    return conditions.schedulable(now, config.koji_config.max_package_builds_per_day)
+
+
+def candidates(session: Session, config: Config, now: datetime, limit: int = 100) -> list[Candidate]:
+    """The packages that may be built and deserve it, most deserving first, equal ones by name."""
+    value = priority_column(config, now).label("priority")
+    query = (
+        select(Package.id, Package.name, Collection.name, value)
+        .join(Collection, Collection.id == Package.collection_id)
+        .where(value >= config.priorities.build_threshold, schedulable_column(config, now))
+        .order_by(value.desc(), Package.name, Package.id)
+        .limit(limit)
+    )
+    return [Candidate(*row) for row in session.execute(query).tuples()]
+
+
+def queue_length(session: Session, config: Config, now: datetime) -> int:
+    """How many packages may be built and deserve it."""
+    query = (
+        select(func.count())
+        .select_from(Package)
+        .join(Collection, Collection.id == Package.collection_id)
+        .where(
+            priority_column(config, now) >= config.priorities.build_threshold,
+            schedulable_column(config, now),
+        )
+    )
+    return session.execute(query).scalar_one()
+
+
+def running_builds(session: Session) -> int:
+    """How many scratch builds are running or being submitted."""
+    return session.execute(
+        select(func.count()).select_from(Build).where(Build.state == BuildState.RUNNING)
+    ).scalar_one()
+
+
+def explain(session: Session, package: Package, config: Config, now: datetime) -> Explanation:
+    """The conditions and the priority of one package."""
+    collection = package.collection
+    built = session.execute(
+        select(func.count())
+        .select_from(Build)
+        .where(Build.package_id == package.id, ~Build.real, Build.started > now - timedelta(hours=24))
+    ).scalar_one()
+    facts = scheduling_facts(package, collection, built, config.koji_config.max_package_builds_per_day, now)
+    weights = Weights.of(config.priorities)
+    value = current_priority(package, collection, weights, now)
+    due = None
+    if value is not None and package.last_build_started is not None:
+        wait = rules.hours_until_due(value, hours_between(package.last_build_started, now), weights)
+        due = None if wait is None else now + timedelta(hours=wait)
+    return Explanation(schedulability.conditions(facts), value, weights.build_threshold, due)
+
+
+def scheduling_facts(
+    package: Package, collection: Collection, built_today: int, per_day: int, now: datetime
+) -> SchedulingFacts:
+    """What the conditions are asked about. A wait has one cause: Koji's fault, or that nothing can be built."""
+    waits = package.retry_after is not None and package.retry_after > now
+    reason = package.scheduler_skip_reason if waits else None
+    return SchedulingFacts(
+        tracked=package.tracked,
+        blocked=package.blocked,
+        resolved=package.resolved,
+        skip_resolution=package.skip_resolution,
+        has_running_build=package.running_build_id is not None,
+        has_known_build=package.last_build_id is not None,
+        skip_reason=reason,
+        collection=collection.display_name,
+        base_resolved=collection.latest_repo_resolved,
+        builds_today=built_today,
+        builds_per_day_limit=per_day,
+        retry_after=None if reason is not None else package.retry_after,
+        now=now,
+    )
+
+
+def current_priority(package: Package, collection: Collection, weights: Weights, now: datetime) -> Priority | None:
+    """The parts of a package's priority; None as long as no build of it is known."""
+    if package.last_build_started is None:
+        return None
+    return Priority(
+        manual=package.manual_priority,
+        static=package.static_priority,
+        dependency=package.dependency_priority,
+        build=package.build_priority,
+        time=rules.time_priority(hours_between(package.last_build_started, now), weights),
+        coefficient=collection.priority_coefficient,
+    )
+
+
+def hours_between(start: datetime, end: datetime) -> float:
+    """Hours from start to end."""
+    return (end - start).total_seconds() / 3600
