@@ -60,8 +60,8 @@ def display(epoch: int | None, version: str, release: str) -> str:
 def differing_part(text: str, other: str) -> tuple[str, str]:
     """`text` cut in two: what it shares with `other`, and the rest from the first differing component on.
 
-    Either may be empty. Components end at any of `-._~^+`, so that 1.12-1 and 1.13-1 differ in 12-1, not in 2-1. Where the
-    epochs differ, all does.
+    Either may be empty. Components end at any of `-._~^+`, so that 1.12-1 and 1.13-1 differ in 12-1, not in 2-1. Where
+    the epochs differ, all does.
     """
     mine, theirs = _SEPARATORS.split(text), _SEPARATORS.split(other)
     common = 0

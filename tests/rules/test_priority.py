@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koschei.config import PriorityConfig
@@ -86,12 +86,13 @@ def test_time_never_counts_less_when_more_of_it_has_passed(some, one, other):
     assert -30 <= time_priority(earlier, some) <= time_priority(later, some)
 
 
-@given(hours)
-def test_the_curve_is_the_documented_formula(age):
-    a = 256 / (math.log10(168) - math.log10(6))
-    b = -a * math.log10(6)
+@given(weights, hours)
+@example(Weights(build_threshold=1, t0=1000.0, t1=1e6), 0.0)
+def test_the_curve_is_the_documented_formula(some, age):
+    a = some.build_threshold / (math.log10(some.t1) - math.log10(some.t0))
+    b = -a * math.log10(some.t0)
     expected = max(a * math.log10(max(0.000001, age)) + b, -30)
-    assert time_priority(age, DEFAULTS) == pytest.approx(expected, abs=1e-9)
+    assert time_priority(age, some) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 @pytest.mark.parametrize(
