@@ -1,0 +1,221 @@
+"""Real builds: what maintainers built, as the collection's tag lists it, registered, untagged and tagged again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from koschei.builds import reset_priorities, store_tasks
+from koschei.config import Config
+from koschei.db.engine import Database
+from koschei.db.notify import wake
+from koschei.koji import tagging
+from koschei.koji import tasks as koji_tasks
+from koschei.koji.records import BuildState as KojiBuildState
+from koschei.koji.records import TaggedBuild, Task
+from koschei.koji.session import KojiSession
+from koschei.model import Build, Cause, Collection, Package
+from koschei.packages import plausible_loss
+from koschei.rules.evr import sort_key
+from koschei.rules.states import BuildState
+from koschei.transitions import changing
+
+log = structlog.get_logger(__name__)
+
+VERDICTS = {KojiBuildState.COMPLETE: BuildState.COMPLETE, KojiBuildState.FAILED: BuildState.FAILED}
+
+
+@dataclass(frozen=True)
+class NewBuild:
+    """A tagged build that is not registered yet."""
+
+    package_id: int
+    tagged: TaggedBuild
+
+
+def refresh(
+    database: Database,
+    koji: KojiSession,
+    config: Config,
+    collection: Collection,
+    now: datetime,
+    *,
+    name: str | None = None,
+) -> int:
+    """Compare a collection's tag with what is registered; returns how many builds were registered.
+
+    With `name` only that package is looked at (somebody said that it was tagged or untagged).
+    """
+    listed = [
+        tagged
+        for tagged in tagging.latest_builds(koji, collection.dest_tag, package=name)
+        if tagged.state in VERDICTS and (name is None or tagged.name == name)
+    ]
+    with database.begin() as session:
+        new = unregistered(session, collection, listed)
+    size = config.real_builds_insert_chunk
+    for start in range(0, len(new), size):
+        register(database, koji, new[start : start + size], config, now)
+    with database.begin() as session:
+        mark_untagged(session, collection, listed, now, name=name)
+    return len(new)
+
+
+def unregistered(session: Session, collection: Collection, listed: Sequence[TaggedBuild]) -> list[NewBuild]:
+    """Which of the listed builds belong to packages we watch and are not registered.
+
+    A build is known by its task; an imported one, which has none, by its version.
+    """
+    rows = session.execute(
+        text("""
+            SELECT w.position, p.id
+            FROM unnest(:names ::text[], :tasks ::bigint[], :keys ::bytea[]) WITH ORDINALITY
+                 AS w(name, task_id, evr_key, position)
+            JOIN package AS p ON p.collection_id = :collection AND p.name = w.name COLLATE "C"
+            WHERE NOT p.blocked AND (p.tracked OR :untracked)
+              AND NOT EXISTS (
+                  SELECT FROM build AS b
+                  WHERE b.package_id = p.id AND b.real
+                    AND CASE WHEN w.task_id IS NULL THEN b.task_id IS NULL AND b.evr_key = w.evr_key
+                             ELSE b.task_id = w.task_id END)
+            ORDER BY w.position
+        """),
+        {
+            "names": [tagged.name for tagged in listed],
+            "tasks": [tagged.task_id for tagged in listed],
+            "keys": [evr_key(tagged) for tagged in listed],
+            "collection": collection.id,
+            "untracked": collection.poll_untracked,
+        },
+    )
+    return [NewBuild(package_id, listed[position - 1]) for position, package_id in rows.tuples()]
+
+
+def evr_key(tagged: TaggedBuild) -> bytes:
+    """The build's version as a sort key."""
+    return sort_key(tagged.epoch, tagged.version, tagged.release)
+
+
+def register(database: Database, koji: KojiSession, new: Sequence[NewBuild], config: Config, now: datetime) -> None:
+    """Store real builds with their tasks. One whose repository nobody knows (an imported one) cannot be compared."""
+    ids = [item.tagged.task_id for item in new if item.tagged.task_id is not None]
+    tasks = koji_tasks.tasks(koji, ids)
+    children = koji_tasks.children(koji, [i for i, task in tasks.items() if task is not None])
+    with (
+        database.begin() as session,
+        changing(session, [item.package_id for item in new], Cause.REAL_BUILD, now=now) as packages,
+    ):
+        by_id = {package.id: package for package in packages}
+        for item in new:
+            package = by_id.get(item.package_id)
+            if package is not None:
+                task = tasks.get(item.tagged.task_id or 0)
+                _insert(session, package, item.tagged, task, children.get(item.tagged.task_id or 0, []), config, now)
+        wake(session, "build-resolver", "repo-resolver", "scheduler")
+
+
+def _insert(
+    session: Session,
+    package: Package,
+    tagged: TaggedBuild,
+    task: Task | None,
+    children: Iterable[Task],
+    config: Config,
+    now: datetime,
+) -> None:
+    if tagged.task_id is not None and session.scalar(
+        select(Build.id).where(Build.package_id == package.id, Build.task_id == tagged.task_id)
+    ):
+        return  # registered by another process meanwhile
+    repo_id = koji_tasks.repo_id_of(children)
+    finished = (task.finished if task else None) or tagged.completed or now
+    build = Build(
+        package_id=package.id,
+        real=True,
+        state=VERDICTS[tagged.state],
+        task_id=tagged.task_id,
+        started=task.created if task else finished,
+        finished=finished,
+        epoch=tagged.epoch,
+        version=tagged.version,
+        release=tagged.release,
+        evr_key=evr_key(tagged),
+        repo_id=repo_id,
+        deps_resolved=None if repo_id is not None else False,
+    )
+    session.add(build)
+    session.flush()
+    store_tasks(session, build.id, [child for child in children if child.method == "buildArch"])
+    newest = package.last_build_started is None or build.started >= package.last_build_started
+    if newest:
+        reset_priorities(session, package)
+        if repo_id is None:
+            package.build_priority = config.priorities.newly_added
+    log.info("real build registered", package=package.name, build=build.id, task=tagged.task_id, nvr=tagged.nvr)
+
+
+def mark_untagged(
+    session: Session, collection: Collection, listed: Sequence[TaggedBuild], now: datetime, *, name: str | None = None
+) -> int:
+    """Builds of versions newer than the latest tagged one are no longer tagged, others are; returns packages changed.
+
+    A package that is not listed at all has no tagged build any more; that many cannot vanish at once, and then the
+    listing is doubted.
+    """
+    rows = session.execute(
+        text("""
+            SELECT DISTINCT p.id, w.name IS NULL AS absent
+            FROM package AS p
+            LEFT JOIN unnest(:names ::text[], :keys ::bytea[]) AS w(name, evr_key) ON w.name COLLATE "C" = p.name
+            JOIN build AS b ON b.package_id = p.id
+            WHERE p.collection_id = :collection AND NOT p.blocked AND (:only ::text IS NULL OR p.name = :only)
+              AND b.untagged <> coalesce(b.evr_key > w.evr_key, true)
+              AND (p.last_build_id IS NOT NULL OR w.name IS NOT NULL)
+        """),
+        {
+            "names": [tagged.name for tagged in listed],
+            "keys": [evr_key(tagged) for tagged in listed],
+            "collection": collection.id,
+            "only": name,
+        },
+    ).all()
+    gone = [package_id for package_id, absent in rows if absent]
+    known = _known(session, collection)
+    if name is None and gone and not plausible_loss(len(gone), known):
+        log.warning(
+            "Koji's list of builds shrank too much to be believed", collection=collection.name, missing=len(gone)
+        )
+        rows = [row for row in rows if not row.absent]
+    ids = [package_id for package_id, _ in rows]
+    if not ids:
+        return 0
+    with changing(session, ids, Cause.UNTAGGED, now=now):
+        session.execute(
+            text("""
+                UPDATE build AS b SET untagged = NOT b.untagged
+                FROM package AS p
+                LEFT JOIN unnest(:names ::text[], :keys ::bytea[]) AS w(name, evr_key) ON w.name COLLATE "C" = p.name
+                WHERE b.package_id = p.id AND p.id = ANY(:ids)
+                  AND b.untagged <> coalesce(b.evr_key > w.evr_key, true)
+            """),
+            {
+                "names": [tagged.name for tagged in listed],
+                "keys": [evr_key(tagged) for tagged in listed],
+                "ids": ids,
+            },
+        )
+    log.info("builds untagged or tagged again", collection=collection.name, packages=len(ids))
+    wake(session, "repo-resolver", "scheduler")
+    return len(ids)
+
+
+def _known(session: Session, collection: Collection) -> int:
+    return session.execute(
+        text("SELECT count(*) FROM package WHERE collection_id = :c AND last_build_id IS NOT NULL AND NOT blocked"),
+        {"c": collection.id},
+    ).scalar_one()
