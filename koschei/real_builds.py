@@ -20,7 +20,7 @@ from koschei.koji.records import BuildState as KojiBuildState
 from koschei.koji.records import TaggedBuild, Task
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Cause, Collection, Package
-from koschei.packages import plausible_loss
+from koschei.rules.doubt import plausible_loss
 from koschei.rules.evr import sort_key
 from koschei.rules.states import BuildState
 from koschei.transitions import changing
@@ -112,10 +112,13 @@ def register(database: Database, koji: KojiSession, new: Sequence[NewBuild], con
     ):
         by_id = {package.id: package for package in packages}
         for item in new:
-            package = by_id.get(item.package_id)
-            if package is not None:
-                task = tasks.get(item.tagged.task_id or 0)
-                _insert(session, package, item.tagged, task, children.get(item.tagged.task_id or 0, []), config, now)
+            package, task_id = by_id.get(item.package_id), item.tagged.task_id
+            if package is None or (task_id is not None and task_id not in tasks):
+                continue  # gone meanwhile, or Koji's answer made no sense: there is a next time
+            task = None if task_id is None else tasks[task_id]
+            if task is not None and task.id not in children:
+                continue
+            _insert(session, package, item.tagged, task, children[task.id] if task else [], config, now)
         wake(session, "build-resolver", "repo-resolver", "scheduler")
 
 
@@ -169,13 +172,14 @@ def mark_untagged(
     """
     rows = session.execute(
         text("""
-            SELECT DISTINCT p.id, w.name IS NULL AS absent
+            SELECT p.id, w.name IS NULL AS absent
             FROM package AS p
             LEFT JOIN unnest(:names ::text[], :keys ::bytea[]) AS w(name, evr_key) ON w.name COLLATE "C" = p.name
-            JOIN build AS b ON b.package_id = p.id
+            LEFT JOIN build AS l ON l.id = p.last_build_id
             WHERE p.collection_id = :collection AND NOT p.blocked AND (:only ::text IS NULL OR p.name = :only)
-              AND b.untagged <> coalesce(b.evr_key > w.evr_key, true)
-              AND (p.last_build_id IS NOT NULL OR w.name IS NOT NULL)
+              AND (l.id IS NOT NULL AND (w.name IS NULL OR l.evr_key > w.evr_key)
+                   OR EXISTS (SELECT FROM build AS u
+                              WHERE u.package_id = p.id AND u.untagged AND u.evr_key <= w.evr_key))
         """),
         {
             "names": [tagged.name for tagged in listed],
