@@ -1,0 +1,55 @@
+"""The pulse of the backend services: who finished a pass when, and who is late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from koschei.model import ServiceStatus
+
+MISSED_PASSES = 3
+GRACE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What is known of a service. `finished`: end of its last pass, None before the first."""
+
+    service: str
+    started: datetime
+    finished: datetime | None
+    interval: timedelta
+    error: str | None
+    error_since: datetime | None
+    lagging: bool
+
+    @property
+    def well(self) -> bool:
+        """Whether it does its work."""
+        return not self.lagging and self.error is None
+
+
+def pulses(session: Session, now: datetime) -> list[Pulse]:
+    """Every service that ever reported, by name.
+
+    One is lagging when no pass ended for three intervals and a minute; one that has just started gets as long.
+    """
+    rows = session.scalars(select(ServiceStatus).order_by(ServiceStatus.service))
+    return [_pulse(row, now) for row in rows]
+
+
+def _pulse(row: ServiceStatus, now: datetime) -> Pulse:
+    interval = timedelta(seconds=row.interval)
+    seen = max(moment for moment in (row.started, row.pass_finished) if moment is not None)
+    return Pulse(
+        service=row.service,
+        started=row.started,
+        finished=row.pass_finished,
+        interval=interval,
+        error=row.error,
+        error_since=row.error_since,
+        lagging=now - seen > MISSED_PASSES * interval + GRACE,
+    )
