@@ -68,7 +68,7 @@ lint: setup ## check style, types and floors (also part of the tests)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -c 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
 
 format: setup ## put the code in our layout
 	$(PY) -m ruff check --fix .

@@ -283,6 +283,8 @@ class Postgres:
             if path.exists():
                 shutil.rmtree(path)
         self.log.unlink(missing_ok=True)
+        if self.home != self.folder and self.home.exists():
+            self.home.rmdir()
 
     def __enter__(self) -> Postgres:
         self.start()

@@ -276,7 +276,9 @@ class FrontendConfig(Section):
             "Bodhi": "https://bodhi.fedoraproject.org/updates?packages={package.name}",
             "Dist-git": "https://src.fedoraproject.org/rpms/{package.name}",
         },
-        description="Links on package pages; {package.…} is replaced, a missing value hides the link. Setting any replaces all.",
+        description=(
+            "Links on package pages; {package.…} is replaced, a missing value hides the link. Setting any replaces all."
+        ),
     )
 
 

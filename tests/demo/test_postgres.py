@@ -163,6 +163,7 @@ def test_data_below_a_closed_folder_is_found_again(folder: Path) -> None:
     finally:
         server.remove()
     assert not server.data.exists()
+    assert server.home == server.folder or not server.home.exists()
 
 
 def test_binaries_are_taken_from_the_folder_that_is_named(tmp_path: Path) -> None:
