@@ -16,7 +16,8 @@
     │   │   └── LostReply         a write may or may not have happened; look before repeating it
     │   ├── RepositoryError       a repository cannot be used
     │   │   ├── RepositoryGone    it is not there (any more)
-    │   │   └── RepositoryBroken  it is there, but incomplete, corrupt or unreadable
+    │   │   ├── RepositoryBroken  it is there, but incomplete, corrupt or unreadable
+    │   │   └── NoBuildGroup      Koji has no build group for it, so nobody knows its base buildroot
     │   └── BusError              the message broker
     └── EventError                an event does not fit its message schema: our own mistake
 
@@ -96,6 +97,10 @@ class RepositoryGone(RepositoryError):  # noqa: N818
 
 class RepositoryBroken(RepositoryError):  # noqa: N818
     """The repository is there but cannot be read."""
+
+
+class NoBuildGroup(RepositoryError):  # noqa: N818
+    """Koji has no build group of that name as of the repository."""
 
 
 class BusError(ServiceError):
