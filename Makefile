@@ -46,7 +46,7 @@ $(READY): requirements.lock pyproject.toml
 			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "python$$version-venv"; \
 		else echo "Python $$version cannot make virtual environments here: install the package python$$version-venv" >&2; exit 1; fi; \
 	fi
-	@if { [ -e $(READY) ] && [ "$$(cat $(READY))" != "$(CURDIR)" ]; } || ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	@if ! head -n 2 $(VENV)/bin/pip 2>/dev/null | grep -qF "$$(pwd -P)/$(VENV)/" || ! $(PY) -m pip --version >/dev/null 2>&1; then \
 		echo "Making $(VENV)"; rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); fi
 	@rm -f $(READY)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install -q --disable-pip-version-check uv \
@@ -56,7 +56,7 @@ $(READY): requirements.lock pyproject.toml
 		|| $(PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(PY) -m uv pip install -q --python $(PY) --no-deps -e . 2>/dev/null \
 		|| $(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
-	@printf '%s' '$(CURDIR)' > $(READY)
+	@printf %s "$$(pwd -P)" > $(READY)
 
 demo: setup ## start a whole small Koschei world on this machine
 	@exec $(PY) -m demo $(ARGS)
