@@ -1,0 +1,157 @@
+"""RPM details derived from a `SourcePackage`: dependencies with their flags, headers, and which arches build what.
+
+Flags, the `rpmlib(...)` requires of every SRPM and the header names are as a real hub answered (hub.md, section 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from .values import Binary, SourcePackage
+
+_OPERATORS = {"<": 2, ">": 4, "=": 8, "<=": 10, ">=": 12, "==": 8}
+_RPMLIB_FLAGS = 16777226  # RPMSENSE_RPMLIB | LESS | EQUAL
+
+
+@dataclass(frozen=True)
+class Dep:
+    """One dependency as in an RPM header: version is 'E:V-R' or empty, flags the comparison bits."""
+
+    name: str
+    version: str = ""
+    flags: int = 0
+
+    def __str__(self) -> str:
+        operator = "".join(sign for sign, bit in (("<", 2), (">", 4), ("=", 8)) if self.flags & bit)
+        return f"{self.name} {operator} {self.version}" if operator else self.name
+
+
+def parse_dep(text: str) -> Dep:
+    """'name', 'name >= 1:2-3' or a rich dependency in parentheses; anything else is a ValueError."""
+    if text.startswith("("):
+        return Dep(text)
+    parts = text.split()
+    if len(parts) == 1:
+        return Dep(parts[0])
+    if len(parts) == 3 and parts[1] in _OPERATORS:
+        return Dep(parts[0], parts[2], _OPERATORS[parts[1]])
+    raise ValueError(f"cannot read dependency {text!r}: write 'name' or 'name >= version'")
+
+
+def parse_deps(texts: Iterable[str]) -> list[Dep]:
+    return sorted((parse_dep(text) for text in texts), key=lambda dep: (dep.name, dep.version))
+
+
+def srpm_requires(source: SourcePackage) -> list[Dep]:
+    """BuildRequires with the rpmlib() ones that rpmbuild adds; sorted by name, as in a header."""
+    deps = parse_deps(source.build_requires)
+    deps += [
+        Dep("rpmlib(CompressedFileNames)", "3.0.4-1", _RPMLIB_FLAGS),
+        Dep("rpmlib(FileDigests)", "4.6.0-1", _RPMLIB_FLAGS),
+    ]
+    if any(dep.name.startswith("(") for dep in deps):
+        deps.append(Dep("rpmlib(RichDependencies)", "4.12.0-1", _RPMLIB_FLAGS))
+    return sorted(deps, key=lambda dep: (dep.name, dep.version))
+
+
+def binary_evr(source: SourcePackage, binary: Binary) -> str:
+    version = binary.version or source.version
+    return f"{source.epoch}:{version}-{source.release}" if source.epoch else f"{version}-{source.release}"
+
+
+def binary_provides(source: SourcePackage, binary: Binary, arch: str) -> list[Dep]:
+    """The binary's provides, its own name among them (and name(arch) as rpmbuild adds it)."""
+    own = [Dep(binary.name, binary_evr(source, binary), 8)]
+    if arch != "noarch":
+        isa = {"x86_64": "x86-64", "i686": "x86-32", "aarch64": "aarch-64", "ppc64le": "ppc-64", "s390x": "s390-64"}
+        own.append(Dep(f"{binary.name}({isa.get(arch, arch)})", binary_evr(source, binary), 8))
+    return sorted(own + parse_deps(binary.provides), key=lambda dep: (dep.name, dep.version))
+
+
+def build_arches(source: SourcePackage, tag_arches: Iterable[str]) -> list[str]:
+    """The arches a build gets, by kojid's rules (hub.md, section 6); empty when none fits."""
+    tag_arches = list(tag_arches)
+    arches = list(source.build_archs) or list(tag_arches)
+    if source.exclusive_arch:
+        arches = [arch for arch in arches if arch in source.exclusive_arch]
+    arches = [arch for arch in arches if arch not in source.exclude_arch]
+    named = source.build_archs + source.exclusive_arch
+    if "noarch" in named and "noarch" not in source.exclude_arch:
+        arches.append("noarch")
+    canonical = {koji.canonArch(arch) for arch in tag_arches}
+    return list(dict.fromkeys(arch for arch in arches if arch == "noarch" or koji.canonArch(arch) in canonical))
+
+
+def digest(*parts: object) -> str:
+    """A stable stand-in for checksums and sizes of RPMs that do not exist as files."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: int) -> dict[str, Any]:
+    """The RPM header by upper-case tag name; of the SRPM when `binary` is None."""
+    if binary is None:
+        requires, provides = srpm_requires(source), [Dep(source.name, source.evr, 8)]
+        conflicts: list[Dep] = []
+        name, version, files = source.name, source.version, [f"{source.name}.spec"]
+    else:
+        requires, provides = parse_deps(binary.requires), binary_provides(source, binary, arch)
+        conflicts = parse_deps(binary.conflicts)
+        name, version, files = binary.name, binary.version or source.version, list(binary.files)
+    unique = digest(source.nvr, name, arch)
+    head: dict[str, Any] = {
+        "HEADERI18NTABLE": ["C"],
+        "SIGSIZE": 2454,
+        "SIGMD5": koji.xmlrpcplus.xmlrpc_client.Binary(bytes.fromhex(unique[:32])),
+        "SHA1HEADER": unique[:40],
+        "SHA256HEADER": unique,
+        "NAME": name,
+        "VERSION": version,
+        "RELEASE": source.release,
+        "EPOCH": source.epoch,
+        "SUMMARY": (binary.summary if binary else source.summary) or f"Sample package {name}",
+        "DESCRIPTION": f"Sample package {name}.",
+        "BUILDTIME": buildtime,
+        "BUILDHOST": "builder1",
+        "SIZE": 457,
+        "LICENSE": "MIT",
+        "GROUP": "Unspecified",
+        "OS": "linux",
+        "ARCH": "noarch" if binary is None else arch,
+        "SOURCERPM": None if binary is None else source.srpm,
+        "PAYLOADFORMAT": "cpio",
+        "PAYLOADCOMPRESSOR": "zstd",
+        "PAYLOADFLAGS": "19",
+        "RPMVERSION": "4.20.1",
+        "ENCODING": "utf-8",
+        "FILEDIGESTALGO": 8,
+        "BASENAMES": [path.rsplit("/", 1)[-1] for path in files],
+        "BUILDARCHS": list(source.build_archs) if binary is None else [],
+        "EXCLUSIVEARCH": list(source.exclusive_arch) if binary is None else [],
+        "EXCLUDEARCH": list(source.exclude_arch) if binary is None else [],
+    }
+    if binary is None:
+        head["SOURCEPACKAGE"] = 1
+    for singular, plural, deps in (
+        ("PROVIDE", "PROVIDES", provides),
+        ("REQUIRE", "REQUIRES", requires),
+        ("CONFLICT", "CONFLICTS", conflicts),
+    ):
+        head[plural] = head[f"{singular}NAME"] = [dep.name for dep in deps]
+        head[f"{singular}VERSION"] = [dep.version for dep in deps]
+        head[f"{singular}FLAGS"] = [dep.flags for dep in deps]
+        head[f"{singular}NEVRS"] = [str(dep) for dep in deps]
+    return head
+
+
+# What a header query without a list of names leaves out: synonyms, and tags the RPM does not have.
+_SYNONYMS = {"PROVIDENAME", "REQUIRENAME", "CONFLICTNAME", "PROVIDENEVRS", "REQUIRENEVRS", "CONFLICTNEVRS"}
+
+
+def all_headers(head: dict[str, Any]) -> dict[str, Any]:
+    """What `getRPMHeaders` answers when no header is asked for by name."""
+    return {key: value for key, value in head.items() if key not in _SYNONYMS and value not in (None, [])}
