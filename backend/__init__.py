@@ -1,0 +1,1 @@
+"""The five backend services: a loop each, over koschei's operations."""

@@ -1,0 +1,50 @@
+"""build-resolver: finds out with which dependencies each build was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backend import metrics
+from backend.frame import Context, PassReport, Service
+from koschei import build_resolution
+from koschei.build_resolution import BuildResolution
+from koschei.buildroots import Buildroots
+from koschei.db.locks import LockSpace, trying_lock
+from koschei.dependencies import DependencyIds
+from koschei.errors import ServiceError
+
+
+def prepare(context: Context) -> Callable[[], PassReport]:
+    """The build-resolver's pass: every repository in which builds wait and that no other process is busy with."""
+    resolution = BuildResolution(
+        context.database,
+        context.koji,
+        context.config,
+        Buildroots(context.koji, context.config, stop=context.stop),
+        DependencyIds(context.config.dependency.dependency_cache_capacity),
+        stopping=context.stopping,
+    )
+
+    def one_pass() -> PassReport:
+        report = PassReport()
+        done = 0
+        with context.database.begin() as session:
+            waiting = build_resolution.pending(session)
+        for work in waiting:
+            if context.stopping():
+                break
+            with trying_lock(context.database.engine, LockSpace.BUILD_RESOLVER, work.repo_id) as mine:
+                if not mine:
+                    continue
+                try:
+                    done += resolution.resolve(work)
+                except ServiceError as error:
+                    report.errors.append(f"repository {work.repo_id}: {error}")
+        metrics.BUILDS_RESOLVED.inc(done)
+        report.detail = {"builds_resolved": done}
+        return report
+
+    return one_pass
+
+
+SERVICE = Service("build-resolver", 4, prepare, exclusive=False)

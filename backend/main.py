@@ -1,0 +1,52 @@
+"""koschei-backend: runs one service until it is told to stop."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from backend.frame import Runner, Service
+from koschei import logs
+from koschei.config import load
+from koschei.errors import ConfigError
+
+SERVICES = {
+    "watcher": "backend.watcher",
+    "polling": "backend.polling",
+    "repo-resolver": "backend.repo_resolver",
+    "build-resolver": "backend.build_resolver",
+    "scheduler": "backend.scheduler",
+}
+
+
+def service(name: str) -> Service:
+    """The service of that name; its module is loaded only when it is asked for."""
+    found: Service = importlib.import_module(SERVICES[name]).SERVICE
+    return found
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: KOSCHEI_CONFIG=/etc/koschei koschei-backend scheduler",
+)
+@click.argument("name", metavar="SERVICE", type=click.Choice(sorted(SERVICES)))
+@click.option("-d", "--debug", is_flag=True, help="Log everything.")
+def main(name: str, debug: bool) -> None:
+    """Run a backend SERVICE: build-resolver, polling, repo-resolver, scheduler or watcher.
+
+    Configuration comes from KOSCHEI_CONFIG (files or folders, default /etc/koschei). SIGTERM stops it cleanly.
+    """
+    try:
+        config = load()
+        logs.configure("DEBUG" if debug else config.logging.level, config.logging.format, service=name)
+        runner = Runner(service(name), config)
+    except ConfigError as error:
+        click.echo(f"koschei-backend: {error}", err=True)
+        sys.exit(2)
+    runner.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""polling: sees everything that no message told, and keeps package lists and real builds up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from backend import metrics
+from backend.frame import Context, PassReport, Service
+from koschei import builds, real_builds
+from koschei.errors import ServiceError
+from koschei.koji import tagging
+from koschei.model import Collection
+from koschei.packages import sync_package_list
+from koschei.queries.collections import all_collections
+
+
+def prepare(context: Context) -> Callable[[], PassReport]:
+    """The polling pass: running builds, then for each collection its package list and its real builds."""
+
+    def one_pass() -> PassReport:
+        report = PassReport()
+        ended = builds.refresh(context.database, context.koji, context.config, context.now())
+        metrics.BUILDS_ENDED.inc(ended)
+        registered = 0
+        for collection in _collections(context):
+            if context.stopping():
+                break
+            try:
+                registered += _poll(context, collection, report)
+            except ServiceError as error:
+                report.errors.append(f"{collection.name}: {error}")
+        report.detail = {"builds_ended": ended, "real_builds": registered}
+        return report
+
+    return one_pass
+
+
+def _collections(context: Context) -> list[Collection]:
+    with context.database.begin() as session:
+        return all_collections(session)
+
+
+def _poll(context: Context, collection: Collection, report: PassReport) -> int:
+    listed = tagging.packages(context.koji, collection.dest_tag)
+    with context.database.begin() as session:
+        refused = sync_package_list(session, collection, listed, now=context.now()).refused
+    if refused:
+        report.errors.append(f"{collection.name}: {refused}")
+    new = real_builds.refresh(context.database, context.koji, context.config, collection, context.now())
+    metrics.REAL_BUILDS.labels(collection.name).inc(new)
+    return new
+
+
+SERVICE = Service("polling", 2, prepare)
