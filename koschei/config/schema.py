@@ -180,7 +180,7 @@ class ServicesConfig(Section):
     polling: ServiceConfig = ServiceConfig(health_port=8082, interval=1200)
     repo_resolver: ServiceConfig = ServiceConfig(health_port=8083, interval=30)
     build_resolver: ServiceConfig = ServiceConfig(health_port=8084, interval=30)
-    scheduler: ServiceConfig = ServiceConfig(health_port=8085, interval=10)
+    scheduler: ServiceConfig = ServiceConfig(health_port=8085, interval=3)
 
     @model_validator(mode="before")
     @classmethod
