@@ -1,0 +1,1 @@
+"""koschei-admin: what people who run Koschei do at a shell."""

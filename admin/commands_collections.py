@@ -1,0 +1,94 @@
+"""Commands about collections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from admin.context import Admin, now, say
+from admin.options import Command, pass_admin
+from koschei import collections
+from koschei.collections import Fields
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def field_options(*, making: bool) -> Callable[[F], F]:
+    """The options for the fields of a collection; two of them are needed to make one."""
+    options = (
+        click.option("-d", "--display-name", required=making, metavar="TEXT", help="Name for people: 'Fedora 27'."),
+        click.option("-t", "--target", required=making, metavar="TARGET", help="Koji target of scratch builds."),
+        click.option(
+            "--dest-tag", metavar="TAG", help="Tag whose packages are tested. Empty, at first: the target's build tag."
+        ),
+        click.option("-o", "--order", type=int, help="Place among the collections: the highest comes first. [100]"),
+        click.option(
+            "-p", "--priority-coefficient", type=float, help="Factor of changes and elapsed time in priorities. [1]"
+        ),
+        click.option("--build-group", metavar="GROUP", help="Koji group that every buildroot starts from. [build]"),
+        click.option(
+            "--poll-untracked/--no-poll-untracked",
+            default=None,
+            help="Whether real builds of untracked packages are registered too. [yes]",
+        ),
+        click.option("--bugzilla-product", metavar="TEXT", help="For links that file a bug; empty for none."),
+        click.option("--bugzilla-version", metavar="TEXT", help="For links that file a bug; empty for none."),
+    )
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.command(
+    "create-collection",
+    cls=Command,
+    examples=(
+        "koschei-admin create-collection f27 -d 'Fedora 27' -t f27",
+        "koschei-admin create-collection f27 -d 'Fedora 27' -t f27 --dest-tag f27 -o 27 --no-poll-untracked",
+    ),
+)
+@click.argument("name")
+@field_options(making=True)
+@pass_admin
+def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
+    """Make the collection NAME.
+
+    Its build tag is that of its target in Koji. Its packages appear with the next polling.
+    """
+    with admin.transaction() as session:
+        messages = collections.create(session, admin.actor, admin.koji, name, Fields(**fields), now=now())
+    say(messages)
+
+
+@click.command(
+    "edit-collection",
+    cls=Command,
+    examples=(
+        "koschei-admin edit-collection f27 -d 'Fedora 27' --bugzilla-version 27",
+        "koschei-admin edit-collection rawhide -t f28 --dest-tag ''",
+        "koschei-admin edit-collection f27 --poll-untracked false",
+    ),
+)
+@click.argument("name")
+@click.option("--new-name", metavar="NAME", help="Name it differently.")
+@field_options(making=False)
+@pass_admin
+def edit_collection(admin: Admin, /, name: str, new_name: str | None, **fields: Any) -> None:
+    """Change the collection NAME.
+
+    What is not given stays. A target, even the same one, has its build tag read from Koji again.
+    """
+    with admin.transaction() as session:
+        messages = collections.edit(
+            session, admin.actor, admin.koji, name, Fields(**fields), new_name=new_name, now=now()
+        )
+    say(messages)
+
+
+COMMANDS = (create_collection, edit_collection)

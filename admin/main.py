@@ -1,0 +1,142 @@
+"""`koschei-admin`: the group of all commands, and what becomes of errors.
+
+Exit status: 0 done; 1 refused; 2 the command line or the settings are wrong; 3 a service (PostgreSQL, Koji) does not do
+its part; 70 a mistake in Koschei; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg2.errors
+from sqlalchemy.exc import DBAPIError
+
+from admin import (
+    commands_builds,
+    commands_collections,
+    commands_database,
+    commands_notices,
+    commands_packages,
+    commands_status,
+    interrupts,
+)
+from admin.context import Admin
+from admin.options import Group, config_option, takes_collection
+from koschei import __version__, logs
+from koschei.db.engine import first_line
+from koschei.errors import ConfigError, DatabaseError, KojiRefusal, KoscheiError, UserError
+
+REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED, NOBODY_READS = 1, 2, 3, 70, 130, 141
+
+
+class Root(Group):
+    """The whole command line; errors become a line on standard error and an exit status."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, and end the process."""
+        extra = {"prog_name": "koschei-admin", **extra, "standalone_mode": False}
+        admin = Admin()
+        try:
+            code = super().main(*args, **extra, obj=admin)
+        except Exception as error:
+            code = failed(error, admin)
+        except KeyboardInterrupt:
+            code = interrupted(admin)
+        finally:
+            admin.close()
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def failed(error: Exception, admin: Admin) -> int:
+    """Tell what went wrong; the exit status for it."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        return interrupted(admin)
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what is still flushed at exit
+        return NOBODY_READS
+    if admin.debug:
+        traceback.print_exception(error)
+    if isinstance(error, KoscheiError):
+        where = f" (looked for at {admin.database_address})" if isinstance(error, DatabaseError) else ""
+        click.echo(f"Error: {error}{where}", err=True)
+        if isinstance(error, ConfigError):
+            return USAGE
+        return REFUSED if isinstance(error, UserError | KojiRefusal) else UNREACHABLE
+    if isinstance(error, UnicodeEncodeError):
+        click.echo("Error: The command line has characters that are not UTF-8", err=True)
+        return USAGE
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+        click.echo(
+            f"Error: PostgreSQL does not allow it: {first_line(error)}. Connect as the owner of the tables", err=True
+        )
+        return UNREACHABLE
+    if not admin.debug:
+        traceback.print_exception(error)
+    done = "" if admin.changed else " Nothing was changed."
+    click.echo(
+        f"Error: This is a mistake in Koschei {__version__}, please report it with the lines above.{done}", err=True
+    )
+    return OUR_MISTAKE
+
+
+def interrupted(admin: Admin) -> int:
+    """Ctrl-C was pressed."""
+    if admin.changed:
+        click.echo("Interrupted: what was said above is done, the rest is not", err=True)
+    else:
+        click.echo("Interrupted: nothing was changed", err=True)
+    return INTERRUPTED
+
+
+@click.group(
+    cls=Root,
+    examples=(
+        'koschei-admin set-notice "Koji is down for maintenance"',
+        "koschei-admin --collection f27 set-priority --static foo 100",
+        "koschei-admin set-priority --collection f27 --static foo 100",
+        "koschei-admin status",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@config_option
+@click.option("-c", "--collection", metavar="NAME", help="The collection to work in, for commands that take one.")
+@click.option("--debug", is_flag=True, help="Log everything, and show where errors come from.")
+@click.version_option(__version__, prog_name="koschei-admin")
+@click.pass_context
+def cli(ctx: click.Context, config_paths: tuple[Path, ...], collection: str | None, debug: bool) -> None:
+    """Operate Koschei: collections, packages, builds, announcements, and the database.
+
+    Each command is one transaction: it does all that it was asked for, or nothing.
+    """
+    admin = ctx.ensure_object(Admin)
+    admin.config_paths, admin.collection, admin.debug = config_paths, collection, debug
+    logs.configure("DEBUG" if debug else "WARNING", "text")
+    command = cli.get_command(ctx, ctx.invoked_subcommand or "")
+    if collection is not None and command is not None and not takes_collection(command):
+        raise click.UsageError(f"{ctx.invoked_subcommand} does not take --collection")
+
+
+for module in (
+    commands_collections,
+    commands_packages,
+    commands_builds,
+    commands_notices,
+    commands_status,
+    commands_database,
+):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """The installed script."""
+    interrupts.install()
+    cli.main()

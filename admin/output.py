@@ -1,0 +1,45 @@
+"""Printing data: as JSON for programs, in words for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+
+def print_json(value: object) -> None:
+    """Dataclasses become objects, times ISO 8601 in UTC, durations seconds."""
+    click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def duration(value: timedelta) -> str:
+    """About how long, in at most two units: `3 d 4 h`, `12 min`, `5 s`."""
+    seconds = max(0, round(value.total_seconds()))
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (name, size), (small, part) in itertools.pairwise(units):
+        if seconds >= size:
+            rest = seconds % size // part
+            exact = rest and seconds < 10 * size
+            return f"{seconds // size} {name}" + (f" {rest} {small}" if exact else "")
+    return f"{seconds} s"
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago, or `never`."""
+    return "never" if moment is None else f"{duration(now - moment)} ago"
