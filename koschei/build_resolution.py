@@ -48,7 +48,7 @@ def pending(session: Session) -> list[Pending]:
         .distinct()
         .order_by(Build.repo_id, Package.collection_id)
     )
-    return [Pending(collection_id, repo_id) for collection_id, repo_id in session.execute(query).tuples() if repo_id]
+    return [Pending(collection_id, repo_id) for collection_id, repo_id in session.execute(query) if repo_id]
 
 
 @dataclass

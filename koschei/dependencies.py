@@ -94,7 +94,7 @@ class DependencyIds:
                 "arches": [n.arch for n in nevras],
             },
         )
-        return {Nevra(*nevra): number for number, *nevra in rows.tuples()}
+        return {Nevra(*nevra): number for number, *nevra in rows}
 
 
 def pack(ids: Iterable[int]) -> bytes:
@@ -133,7 +133,7 @@ def load_dependencies(session: Session, build_ids: Iterable[int]) -> dict[int, l
         select(BuildDependencies.build_id, BuildDependencies.packed_ids).where(
             BuildDependencies.build_id.in_(list(build_ids))
         )
-    ).tuples()
+    )
     ids = {build_id: unpack(data) for build_id, data in packed}
     rows = by_id(session, {i for numbers in ids.values() for i in numbers})
     return {build_id: [rows[i] for i in numbers if i in rows] for build_id, numbers in ids.items()}
@@ -142,4 +142,4 @@ def load_dependencies(session: Session, build_ids: Iterable[int]) -> dict[int, l
 def by_id(session: Session, ids: Iterable[int]) -> dict[int, StoredDependency]:
     """Dependencies by id."""
     query = text("SELECT id, name, epoch, version, release, arch FROM dependency WHERE id = ANY(:ids)")
-    return {row[0]: StoredDependency(*row) for row in session.execute(query, {"ids": list(ids)}).tuples()}
+    return {row[0]: StoredDependency(*row) for row in session.execute(query, {"ids": list(ids)})}

@@ -93,7 +93,7 @@ def unregistered(session: Session, collection: Collection, listed: Sequence[Tagg
             "untracked": collection.poll_untracked,
         },
     )
-    return [NewBuild(package_id, listed[position - 1]) for position, package_id in rows.tuples()]
+    return [NewBuild(package_id, listed[position - 1]) for position, package_id in rows]
 
 
 def evr_key(tagged: TaggedBuild) -> bytes:

@@ -100,7 +100,7 @@ class Resolution:
     def resolve_repository(
         self, collection: Collection, repo: Repo, *, resume: RepositoryResolution | None = None
     ) -> None:
-        """Judge the base buildroot, then every eligible package; after an interruption go on behind `resume.position`."""
+        """Judge the base buildroot, then every eligible package; or go on behind `resume.position`."""
         with self.database.begin() as session:
             subjects = eligible(session, collection)
         requests, subjects = self._requests(subjects)
@@ -238,7 +238,7 @@ def eligible(session: Session, collection: Collection, *, outdated_only: bool = 
         query = query.where(or_(Package.needs_resolution, Package.resolved.is_(None)))
     return [
         Subject(package_id, name, (name, version, release), build_id)
-        for package_id, name, version, release, build_id in session.execute(query).tuples()
+        for package_id, name, version, release, build_id in session.execute(query)
     ]
 
 

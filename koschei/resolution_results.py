@@ -156,7 +156,7 @@ def _store_changes(session: Session, changes: dict[int, list[Change[AnyDependenc
             UnappliedChange.distance,
         ).where(UnappliedChange.package_id.in_(changes))
     )
-    for package_id, *row in rows.tuples():
+    for package_id, *row in rows:
         stored[package_id].add(tuple(row))
     wanted = {package_id: change_rows(found, report.new_ids) for package_id, found in changes.items()}
     differing = [package_id for package_id, found in wanted.items() if found != stored[package_id]]

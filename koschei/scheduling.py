@@ -65,7 +65,7 @@ def candidates(session: Session, config: Config, now: datetime, limit: int = 100
         .order_by(value.desc(), Package.name, Package.id)
         .limit(limit)
     )
-    return [Candidate(*row) for row in session.execute(query).tuples()]
+    return [Candidate(*row) for row in session.execute(query)]
 
 
 def queue_length(session: Session, config: Config, now: datetime) -> int:

@@ -54,7 +54,7 @@ def stored(session: Session, nvrs: Iterable[Nvr]) -> dict[Nvr, SrpmFacts]:
     )
     return {
         (name, version, release): SrpmFacts(name, version, release, *map(tuple, lists))
-        for name, version, release, *lists in rows.tuples()
+        for name, version, release, *lists in rows
     }
 
 

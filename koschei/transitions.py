@@ -86,8 +86,8 @@ def changing(
 ) -> Iterator[list[Package]]:
     """Change packages and everything that follows from it; see the module's text.
 
-    Each state change is stored with its evidence: the repository of a resolution (`repo_id`), or the build that decided.
-    Packages that are gone are left out.
+    Each state change is stored with its evidence: the repository of a resolution (`repo_id`), or the build that
+    decided. Packages that are gone are left out.
     """
     packages = lock_packages(session, package_ids)
     before = {package.id: package.state for package in packages}

@@ -1,0 +1,216 @@
+"""Submitting scratch builds: what Koji is asked, and that nothing is lost or doubled whatever goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from koschei import submission
+from koschei.audit import BACKEND, Actor
+from koschei.errors import KojiOutage
+from koschei.model import Build, Collection, Environment, LogEntry
+from koschei.rules.states import BuildState, SkipReason
+from koschei.submission import NotSubmitted, Obstacle, Submitted
+from tests.koji_world import KojiWorld, koji_world, source
+
+SOURCES = (source("foo", "1", "gcc"), source("bar", "2", "foo"))
+PERSON = Actor(Environment.ADMIN, "alice")
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
+    with koji_world(tmp_path, database_url, SOURCES) as world:
+        world.poll()
+        with world.database.begin() as session:
+            collection = session.scalars(select(Collection)).one()
+            collection.latest_repo_id, collection.latest_repo_resolved = 2, True
+        for name in ("foo", "bar"):
+            world.set(name, resolved=True, needs_resolution=False)
+        yield world
+
+
+def submit(world: KojiWorld, name: str, *, forced: bool = True) -> Submitted | NotSubmitted:
+    actor = PERSON if forced else BACKEND
+    return submission.submit(
+        world.database, world.koji, world.config, world.package(name).id, actor=actor, now=world.now, forced=forced
+    )
+
+
+def scratch_tasks(world: KojiWorld) -> list[int]:
+    tasks = world.koji.read("listTasks", opts={"method": "build", "decode": True})
+    return sorted(task["id"] for task in tasks if task["request"] and (task["request"][2] or {}).get("scratch"))
+
+
+def test_koji_is_asked_for_a_scratch_build_of_the_latest_tagged_source(world: KojiWorld) -> None:
+    result = submit(world, "foo")
+    assert isinstance(result, Submitted)
+    task = world.koji.read("getTaskInfo", result.task_id, request=True)
+    assert task["request"][:2] == ["../packages/foo/1/1.fc43/src/foo-1-1.fc43.src.rpm", "f43"]
+    assert task["request"][2] == {"scratch": True, "arch_override": "x86_64 i686"}
+    assert task["priority"] == 50
+
+
+def test_a_submitted_build_is_running_and_remembers_why_it_was_asked_for(world: KojiWorld) -> None:
+    world.set("foo", manual_priority=500)
+    result = submit(world, "foo")
+    assert isinstance(result, Submitted)
+    build = world.builds("foo")[0]
+    assert (build.state, build.task_id, build.version, build.real) == (BuildState.RUNNING, result.task_id, "1", False)
+    assert build.submission is not None
+    assert build.submission["by"] == "alice"
+    assert build.submission["priority"]["manual"] == 500
+    assert world.package("foo").running_build_id == build.id
+    assert world.package("foo").manual_priority == 500, "it is reset when the build has finished"
+
+
+def test_a_persons_submission_is_audited(world: KojiWorld) -> None:
+    submit(world, "foo")
+    with world.database.begin() as session:
+        assert "Build of foo submitted" in session.scalars(select(LogEntry.message)).all()
+
+
+def test_a_package_with_a_running_build_is_refused(world: KojiWorld) -> None:
+    assert isinstance(submit(world, "foo"), Submitted)
+    assert submit(world, "foo") == NotSubmitted("Package has a running build")
+    assert len(scratch_tasks(world)) == 1
+
+
+def test_the_scheduler_is_refused_what_no_longer_may_be_built(world: KojiWorld) -> None:
+    world.set("foo", resolved=False)
+    result = submit(world, "foo", forced=False)
+    assert result == NotSubmitted("Package dependencies are not resolvable")
+    assert scratch_tasks(world) == []
+
+
+def test_limits_hold_for_the_scheduler_and_not_for_a_person(tmp_path: Path, database_url: str) -> None:
+    with koji_world(tmp_path, database_url, SOURCES, max_builds=1) as world:
+        world.poll()
+        with world.database.begin() as session:
+            collection = session.scalars(select(Collection)).one()
+            collection.latest_repo_id, collection.latest_repo_resolved = 2, True
+        world.set("foo", resolved=True)
+        world.set("bar", resolved=True)
+        assert isinstance(submit(world, "foo", forced=False), Submitted)
+        blocked = submit(world, "bar", forced=False)
+        assert isinstance(blocked, NotSubmitted)
+        assert blocked.obstacle is Obstacle.LIMIT
+        assert isinstance(submit(world, "bar"), Submitted)
+
+
+def test_a_busy_architecture_holds_the_scheduler_back(world: KojiWorld) -> None:
+    with world.hub.locked():
+        for host in world.hub.world.hosts.values():
+            host.ready = False
+    result = submit(world, "foo", forced=False)
+    assert isinstance(result, NotSubmitted)
+    assert result.obstacle is Obstacle.LOAD
+    assert "100%" in result.reason
+
+
+def test_a_package_koji_does_not_have_waits_a_day_before_koji_is_asked_again(world: KojiWorld) -> None:
+    world.add_package("ghost")
+    assert submit(world, "ghost") == NotSubmitted("No SRPM found for package ghost")
+    package = world.package("ghost")
+    assert package.scheduler_skip_reason is SkipReason.NO_SRPM
+    assert package.retry_after is not None
+    assert (package.retry_after - world.now).total_seconds() == 24 * 3600
+
+
+def test_a_package_for_no_allowed_architecture_is_not_submitted(world: KojiWorld) -> None:
+    world.set("foo", arch_override="s390x")
+    assert submit(world, "foo") == NotSubmitted("No allowed arches found for package foo")
+    assert world.package("foo").scheduler_skip_reason is SkipReason.NO_ARCH
+
+
+def test_an_outage_before_the_request_leaves_nothing_behind(world: KojiWorld) -> None:
+    submit_before = world.koji.read("getAPIVersion")
+    assert submit_before == 1
+    original = submission.koji_tasks.submit
+
+    def offline_first(*args: object, **kwargs: object) -> int:
+        world.hub.faults.offline()
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submission.koji_tasks, "submit", offline_first)
+        with pytest.raises(KojiOutage):
+            submit(world, "foo")
+    world.hub.faults.clear()
+    assert [build for build in world.builds("foo") if not build.real] == []
+    assert world.package("foo").running_build_id is None
+
+
+def test_a_lost_answer_is_found_again_in_koji(world: KojiWorld) -> None:
+    world.hub.faults.cut_reply_after("build", 1)
+    result = submit(world, "foo")
+    assert isinstance(result, NotSubmitted)
+    assert result.obstacle is Obstacle.KOJI
+    assert world.builds("foo")[0].task_id is None
+    assert submit(world, "foo") == NotSubmitted("Package has a running build"), "never submitted twice"
+    settled = submission.reconcile(world.database, world.koji, world.config, world.now)
+    assert settled == 1
+    assert [world.builds("foo")[0].task_id] == scratch_tasks(world)
+
+
+def test_an_intention_that_koji_never_got_is_given_up_after_the_grace(world: KojiWorld) -> None:
+    world.hub.faults.cut_reply_before("build", 9)
+    submit(world, "foo")
+    world.hub.faults.clear()
+    assert scratch_tasks(world) == []
+    assert submission.reconcile(world.database, world.koji, world.config, world.now) == 0, "it may still be on its way"
+    world.later(seconds=world.config.koji_config.submit_grace + 1)
+    assert submission.reconcile(world.database, world.koji, world.config, world.now) == 1
+    assert world.package("foo").running_build_id is None
+    assert isinstance(submit(world, "foo"), Submitted)
+
+
+def test_a_crash_between_koji_and_the_database_is_reconciled(world: KojiWorld) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(*args: object) -> bool:
+            raise KeyboardInterrupt
+
+        patch.setattr(submission, "_store_task", die)
+        with pytest.raises(KeyboardInterrupt):
+            submit(world, "foo")
+    assert world.builds("foo")[0].task_id is None
+    submission.reconcile(world.database, world.koji, world.config, world.now)
+    assert [world.builds("foo")[0].task_id] == scratch_tasks(world)
+
+
+def test_reconciling_never_takes_a_task_that_another_build_follows(world: KojiWorld) -> None:
+    first = submit(world, "foo")
+    assert isinstance(first, Submitted)
+    with world.database.begin() as session:
+        build = session.get_one(Build, first.build_id)
+        build.state, build.finished, build.repo_id = BuildState.COMPLETE, world.now, 2
+    world.later(seconds=1)
+    world.hub.faults.cut_reply_before("build", 9)
+    with world.database.begin() as session:
+        session.execute(submission.update(submission.Package).values(running_build_id=None))
+    submit(world, "foo")
+    world.hub.faults.clear()
+    world.later(seconds=120)
+    submission.reconcile(world.database, world.koji, world.config, world.now)
+    assert [build.task_id for build in world.builds("foo") if not build.real] == [first.task_id]
+
+
+def test_a_refusal_of_koji_is_kept_as_a_spoiled_build_and_makes_the_package_wait(
+    tmp_path: Path, database_url: str
+) -> None:
+    with koji_world(tmp_path, database_url, SOURCES, task_priority=-5) as world:
+        world.poll()
+        with world.database.begin() as session:
+            collection = session.scalars(select(Collection)).one()
+            collection.latest_repo_id, collection.latest_repo_resolved = 2, True
+        world.set("foo", resolved=True)
+        result = submit(world, "foo")
+        assert isinstance(result, NotSubmitted)
+        assert "only admins may create high-priority tasks" in result.reason
+        build = world.builds("foo")[0]
+        assert (build.state, build.fault_code) == (BuildState.SPOILED, 1004)
+        assert world.package("foo").retry_after is not None
+        assert world.package("foo").last_build_id == world.builds("foo")[-1].id, "it is not counted"
