@@ -27,7 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     hub = Hub(options.topdir, timings=Timings.quick() if options.quick else None)
     build_world(hub)
     with HubServer(hub, options.host, options.port) as server:
-        print(f"hub {server.hub_url}\nfiles {server.topurl}\nweb {server.weburl}", flush=True)
+        config = options.topdir / "koji.conf"
+        config.write_text(server.client_config())
+        print(f"hub {server.hub_url}\nfiles {server.topurl}\nweb {server.weburl}")
+        print(f"try: koji -c {config} --noauth list-tagged f43", flush=True)
         stopped.wait()
     hub.close()
     return 0

@@ -214,7 +214,7 @@ class Builder:
         if outcome.kind in _FAULTS:
             self._raise(outcome, "noarch")
         self._choose_tag_and_repo(job)
-        self._await_repo(job)
+        self._later(task, self._timings.assign / 4, lambda: self._await_repo(job))
 
     def _choose_tag_and_repo(self, job: Job) -> None:
         """Target and repository as the build's options want them; kojid's refusals."""
@@ -230,7 +230,7 @@ class Builder:
                 raise TaskError(1000, "no build target and no repo_id given")
             return
         owner = self._world.users[job.task.owner]
-        if not owner.admin and "build_from_repo_id" not in owner.permissions:
+        if not (owner.admin or owner.may_choose_repo):
             raise TaskError(*_FAULTS["policy"])
         repo = self._repos.get(job.repo_id)
         if repo is None:

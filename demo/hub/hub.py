@@ -8,6 +8,7 @@ the hub is touched, or at `tick()`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import threading
 import time
@@ -27,7 +28,7 @@ from .repos import READY, Repo, Repos
 from .rows import build_info
 from .sessions import Sessions
 from .sources import SourceFinder
-from .tables import Build, GroupMember, Host, Listed, Tag, TagConfig, Target, User
+from .tables import Build, GroupMember, Host, Listed, Tag, TagConfig, Target
 from .tasks import Task, TaskTable
 from .values import OutcomeRule, SourcePackage, Timings
 from .world import World
@@ -148,13 +149,13 @@ class Hub:
         admin: bool = False,
         permissions: Iterable[str] = (),
         krb_principal: str | None = None,
+        may_choose_repo: bool = False,
     ) -> int:
-        """Permissions known: 'build_from_repo_id' (builds may name a repository), 'regen-repo', 'tag'."""
+        """Permissions known: 'regen-repo', 'repo', 'tag', 'target'. may_choose_repo: builds may name a repository."""
         with self.locked():
             user = self.world.add_user(name, password, admin, krb_principal)
-            if permissions:
-                fields = vars(user) | {"permissions": frozenset(permissions)}
-                self.world.users[user.id] = User(**fields)
+            user = dataclasses.replace(user, permissions=frozenset(permissions), may_choose_repo=may_choose_repo)
+            self.world.users[user.id] = user
             return user.id
 
     def add_host(self, name: str, arches: str, capacity: float = 4.0, **fields: Any) -> Host:

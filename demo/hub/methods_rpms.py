@@ -111,6 +111,10 @@ class RpmMethods(Methods):
         return self._tagged(tag, event, inherit, bool(latest), package, arch)
 
     @rpc()
+    def queryRPMSigs(self, rpm_id: Any = None, sigkey: Any = None, queryOpts: Any = None) -> list[Any]:
+        return []
+
+    @rpc()
     def getRPMDeps(self, rpmID: Any, depType: int | None = None, queryOpts: Any = None, strict: bool = False) -> Any:
         rpm = self.find_rpm(rpmID)
         if rpm is None:

@@ -6,6 +6,7 @@ Flags, the `rpmlib(...)` requires of every SRPM and the header names are as a re
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -97,10 +98,13 @@ def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: i
     if binary is None:
         requires, provides = srpm_requires(source), [Dep(source.name, source.evr, 8)]
         conflicts: list[Dep] = []
+        obsoletes: list[Dep] = []
+        recommends: list[Dep] = []
         name, version, files = source.name, source.version, [f"{source.name}.spec"]
     else:
         requires, provides = parse_deps(binary.requires), binary_provides(source, binary, arch)
-        conflicts = parse_deps(binary.conflicts)
+        conflicts, obsoletes = parse_deps(binary.conflicts), parse_deps(binary.obsoletes)
+        recommends = parse_deps(binary.recommends)
         name, version, files = binary.name, binary.version or source.version, list(binary.files)
     unique = digest(source.nvr, name, arch)
     head: dict[str, Any] = {
@@ -118,6 +122,7 @@ def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: i
         "BUILDTIME": buildtime,
         "BUILDHOST": "builder1",
         "SIZE": 457,
+        "LONGSIZE": 457,
         "LICENSE": "MIT",
         "GROUP": "Unspecified",
         "OS": "linux",
@@ -129,17 +134,27 @@ def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: i
         "RPMVERSION": "4.20.1",
         "ENCODING": "utf-8",
         "FILEDIGESTALGO": 8,
-        "BASENAMES": [path.rsplit("/", 1)[-1] for path in files],
+        "COOKIE": f"builder1 {buildtime}",
+        "CHANGELOGTIME": [buildtime],
+        "CHANGELOGNAME": [f"Packager <packager@example.org> - {source.evr}"],
+        "CHANGELOGTEXT": ["- New version"],
+        "PAYLOADDIGEST": [unique],
+        "PAYLOADDIGESTALGO": 8,
+        "PAYLOADDIGESTALT": [unique],
+        "ARCHIVESIZE": 704,
+        **_file_headers(files, buildtime),
         "BUILDARCHS": list(source.build_archs) if binary is None else [],
         "EXCLUSIVEARCH": list(source.exclusive_arch) if binary is None else [],
         "EXCLUDEARCH": list(source.exclude_arch) if binary is None else [],
     }
     if binary is None:
-        head["SOURCEPACKAGE"] = 1
+        head |= {"SOURCEPACKAGE": 1, "SPEC": f"Name: {source.name}\nVersion: {source.version}\n"}
     for singular, plural, deps in (
         ("PROVIDE", "PROVIDES", provides),
         ("REQUIRE", "REQUIRES", requires),
         ("CONFLICT", "CONFLICTS", conflicts),
+        ("OBSOLETE", "OBSOLETES", obsoletes),
+        ("RECOMMEND", "RECOMMENDS", recommends),
     ):
         head[plural] = head[f"{singular}NAME"] = [dep.name for dep in deps]
         head[f"{singular}VERSION"] = [dep.version for dep in deps]
@@ -148,10 +163,35 @@ def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: i
     return head
 
 
+def _file_headers(paths: list[str], mtime: int) -> dict[str, Any]:
+    """The tags that hold one value for each file; directories are listed once."""
+    directories = list(dict.fromkeys(path[: path.rfind("/") + 1] for path in paths))
+    values = {
+        "FILESIZES": 457,
+        "FILEMODES": 0o100644,
+        "FILERDEVS": 0,
+        "FILEMTIMES": mtime,
+        "FILELINKTOS": "",
+        "FILEFLAGS": 0,
+        "FILEUSERNAME": "root",
+        "FILEGROUPNAME": "root",
+        "FILEVERIFYFLAGS": 2**32 - 1,
+        "FILEDEVICES": 1,
+        "FILELANGS": "",
+    }
+    return {key: [value] * len(paths) for key, value in values.items()} | {
+        "FILEMD5S": [digest(path) for path in paths],
+        "FILEINODES": list(range(1, len(paths) + 1)),
+        "BASENAMES": [path.rsplit("/", 1)[-1] for path in paths],
+        "DIRNAMES": directories,
+        "DIRINDEXES": [directories.index(path[: path.rfind("/") + 1]) for path in paths],
+    }
+
+
 # What a header query without a list of names leaves out: synonyms, and tags the RPM does not have.
-_SYNONYMS = {"PROVIDENAME", "REQUIRENAME", "CONFLICTNAME", "PROVIDENEVRS", "REQUIRENEVRS", "CONFLICTNEVRS"}
+_SYNONYMS = re.compile(r"(PROVIDE|REQUIRE|CONFLICT|OBSOLETE|RECOMMEND)(NAME|NEVRS)|LONGSIZE")
 
 
 def all_headers(head: dict[str, Any]) -> dict[str, Any]:
     """What `getRPMHeaders` answers when no header is asked for by name."""
-    return {key: value for key, value in head.items() if key not in _SYNONYMS and value not in (None, [])}
+    return {key: value for key, value in head.items() if not _SYNONYMS.fullmatch(key) and value not in (None, [])}

@@ -36,7 +36,7 @@ _SOURCES = (
 
 def build_world(hub: Hub) -> None:
     """Users koschei and maintainer (passwords the same), target f43 with five packages, one builder, a repository."""
-    hub.add_user("koschei", "koschei", permissions=("build_from_repo_id",))
+    hub.add_user("koschei", "koschei", may_choose_repo=True)
     hub.add_user("maintainer", "maintainer")
     hub.add_host("builder1", arches="i386 x86_64", capacity=8.0)
     hub.add_tag("f43")

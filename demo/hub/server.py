@@ -54,6 +54,13 @@ class HubServer:
     def port(self) -> int:
         return int(self._http.server_address[1])
 
+    def client_config(self) -> str:
+        """A configuration for the koji command line, which runs without one for no server: `koji -c FILE ...`."""
+        return (
+            f"[koji]\nserver = {self.hub_url}\ntopurl = {self.topurl}\nweburl = {self.weburl}\n"
+            "poll_interval = 1\nanon_retry = false\nmax_retries = 2\nretry_interval = 1\n"
+        )
+
     def start(self) -> HubServer:
         self._thread.start()
         return self

@@ -64,6 +64,7 @@ class User:
     krb_principals: tuple[str, ...] = ()
     usertype: int = 0  # koji.USERTYPES; 1 is a builder
     permissions: frozenset[str] = frozenset()
+    may_choose_repo: bool = False  # what the policy build_from_repo_id says; a policy is no permission
 
 
 @dataclass

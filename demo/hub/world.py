@@ -218,8 +218,8 @@ class World:
                 wanted.append((binary, "noarch"))
             else:
                 wanted += [(binary, arch) for arch in arches if arch != "noarch"]
-        for binary, arch in wanted:
-            rpm = Rpm(len(self.rpms) + 1, build, binary, arch, int(build.completion_ts or self.clock()))
+        for each, arch in wanted:
+            rpm = Rpm(len(self.rpms) + 1, build, each, arch, int(build.completion_ts or self.clock()))
             self.rpms[rpm.id] = rpm
             self._rpm_ids[rpm.nvra] = rpm.id
             build.rpms.append(rpm)
