@@ -92,7 +92,7 @@ def pending(session: Session, package_id: int, limit: int) -> Changes:
 
 def counts(session: Session, build_id: int) -> dict[ChangeKind, int]:
     """How many changes of each kind a build has; kinds that it has not are left out."""
-    found = {ChangeKind(kind): count for kind, count in session.execute(COUNTS, {"id": build_id}).tuples()}
+    found = {ChangeKind(kind): count for kind, count in session.execute(COUNTS, {"id": build_id})}
     return {kind: found[kind] for kind in ChangeKind if kind in found}
 
 

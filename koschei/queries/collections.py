@@ -74,7 +74,7 @@ def buildroot_problems(session: Session, collection_ids: Iterable[int]) -> dict[
         .order_by(BuildrootProblem.id)
     )
     problems: dict[int, list[str]] = {}
-    for collection_id, problem in session.execute(query).tuples():
+    for collection_id, problem in session.execute(query):
         problems.setdefault(collection_id, []).append(problem)
     return problems
 
@@ -88,7 +88,7 @@ def state_counts(session: Session, collection_ids: Iterable[int]) -> dict[int, C
         .group_by(Package.collection_id, Package.state)
     )
     result: dict[int, Counts] = {i: {} for i in ids}
-    for collection_id, state, count in session.execute(query).tuples():
+    for collection_id, state, count in session.execute(query):
         result[collection_id][state] = count
     return result
 
@@ -100,7 +100,7 @@ def left_out(session: Session, collection_id: int) -> Counts:
         .where(Package.collection_id == collection_id, Package.blocked | ~Package.tracked)
         .group_by(Package.state)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def newest_resolutions(session: Session, collections: Iterable[Collection]) -> dict[int, Resolution]:

@@ -84,7 +84,7 @@ PROBLEMS = text("""
 
 def trends(session: Session, counts: dict[int, Counts], now: datetime) -> dict[int, Trend]:
     """How the states (`counts`, by collection) came about within the last day, from the history of states."""
-    rows = session.execute(DAY, {"now": now, "since": now - BUCKETS * BUCKET, "ids": list(counts)}).tuples().all()
+    rows = session.execute(DAY, {"now": now, "since": now - BUCKETS * BUCKET, "ids": list(counts)}).all()
     result: dict[int, Trend] = {}
     for collection_id, states in counts.items():
         difference: Counts = {}
@@ -120,7 +120,7 @@ def newly_broken(session: Session, collections: Sequence[Collection], limit: int
         .order_by(Package.state_since.desc(), Package.name, Package.id)
         .limit(limit)
     )
-    rows = session.execute(query).tuples().all()
+    rows = session.execute(query).all()
     builds = [build_id for package, build_id in rows if package.state is PackageState.FAILING and build_id is not None]
     failures = _failures(session, builds)
     problems = _problems(session, [p.id for p, _ in rows if p.state is PackageState.UNRESOLVED])
@@ -180,7 +180,7 @@ def _problems(session: Session, package_ids: Sequence[int]) -> dict[int, str]:
     """The first problem of the newest resolution of each package, and how many more there are."""
     if not package_ids:
         return {}
-    rows = session.execute(PROBLEMS, {"ids": list(package_ids)}).tuples()
+    rows = session.execute(PROBLEMS, {"ids": list(package_ids)})
     return {
         package_id: problem + (f" (and {total - 1} more)" if total > 1 else "") for package_id, problem, total in rows
     }
@@ -205,7 +205,7 @@ def newly_fixed(session: Session, collections: Sequence[Collection], now: dateti
     )
     return [
         Moved(name, by_id[i], PackageState.OK, change.timestamp, f"was {change.prev}", change.build_id)
-        for name, i, change in session.execute(query).tuples()
+        for name, i, change in session.execute(query)
     ]
 
 
@@ -220,5 +220,5 @@ def running(session: Session, collections: Iterable[Collection], limit: int) -> 
     )
     return [
         Running(build_id, name, collection_id, evr.display(epoch, version, release), started)
-        for build_id, name, collection_id, epoch, version, release, started in session.execute(query).tuples()
+        for build_id, name, collection_id, epoch, version, release, started in session.execute(query)
     ]

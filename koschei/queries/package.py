@@ -59,7 +59,7 @@ def everywhere(session: Session, name: str, collections: Sequence[Collection]) -
         .options(joinedload(Package.collection))
         .where(Package.name == name)
     )
-    found = {package.collection_id: (package, last, now) for package, last, now in session.execute(query).tuples()}
+    found = {package.collection_id: (package, last, now) for package, last, now in session.execute(query)}
     return [
         Somewhere(package, collection, last, now)
         for collection in collections
@@ -92,7 +92,7 @@ def resolutions(session: Session, package_id: int, before: datetime | None, limi
     query = query.order_by(ResolutionChange.timestamp.desc(), ResolutionChange.id.desc()).limit(limit)
     return [
         Resolution(number, resolved, timestamp, repo_id, tuple(texts or ()))
-        for number, resolved, timestamp, repo_id, texts in session.execute(query).tuples()
+        for number, resolved, timestamp, repo_id, texts in session.execute(query)
     ]
 
 
@@ -104,7 +104,7 @@ def last_resolvable(session: Session, package_id: int) -> Resolution | None:
         .order_by(ResolutionChange.timestamp.desc(), ResolutionChange.id.desc())
         .limit(1)
     )
-    row = session.execute(query).tuples().one_or_none()
+    row = session.execute(query).one_or_none()
     return None if row is None else Resolution(row[0], True, row[1], row[2], ())
 
 

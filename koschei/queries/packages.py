@@ -187,7 +187,7 @@ def page(
     at = (cursor.at if cursor else None) or now
     back = cursor is not None and cursor.back
     query = _named(selection, order, cursor, priority_column(config, at))
-    found = list(session.execute(query.limit(size + 1)).tuples())
+    found = list(session.execute(query.limit(size + 1)))
     more, found = len(found) > size, found[:size]
     if back:
         found.reverse()

@@ -1,0 +1,79 @@
+"""The Flask application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import event
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import koschei
+from frontend import (
+    api_v1,
+    context,
+    errors,
+    filters,
+    headers,
+    health,
+    meta,
+    pages_builds,
+    pages_collections,
+    pages_overview,
+    pages_package,
+    pages_packages,
+    pages_search,
+    present,
+    static_files,
+)
+from koschei.config import Config
+from koschei.db.engine import Database
+
+BLUEPRINTS = (
+    api_v1.blueprint,
+    health.blueprint,
+    meta.blueprint,
+    pages_builds.blueprint,
+    pages_collections.blueprint,
+    pages_overview.blueprint,
+    pages_package.blueprint,
+    pages_packages.blueprint,
+    pages_search.blueprint,
+)
+# Requests that one process answers at once.
+POOL = 8
+# No page needs more; a query that does is broken, and must not hold its connection for ever.
+STATEMENT_TIMEOUT = "SET statement_timeout = '30s'"
+
+
+def create_app(
+    config: Config, database: Database | None = None, *, clock: Callable[[], datetime] = context.system_clock
+) -> Flask:
+    """The application for these settings. Errors: ConfigError without flask.SECRET_KEY.
+
+    It connects to the database with the first request that needs it: an outage at the start heals by itself.
+    """
+    app = Flask(__name__)
+    app.config.update(SECRET_KEY=config.secret_key(), SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
+    event.listen(database.engine, "connect", _limit_statements)
+    context.install(app, context.Frontend(config, database, clock))
+    for part in (static_files, headers, filters, present, errors):
+        part.install(app)
+    app.jinja_env.globals["koschei_version"] = koschei.__version__
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    # One proxy stands in front, and tells who asked and how.
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def _limit_statements(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(STATEMENT_TIMEOUT)
+    connection.commit()

@@ -1,0 +1,147 @@
+"""What every request starts with: a read-only transaction, the time, and the collections that were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from flask import Flask, Response, current_app, g, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from koschei.config import Config
+from koschei.db.engine import Database
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.model import Collection
+from koschei.queries import collections as collection_queries
+from koschei.queries import notices, services
+from koschei.rules.states import CollectionState
+
+EXTENSION = "koschei"
+# Where a choice of collections changes what is shown; elsewhere the chooser leads to the overview.
+CHOOSING = frozenset({"overview.overview", "packages.listing", "package.detail", "search.search"})
+CURSOR_ARGUMENTS = ("after", "before", "key", "at", "last_seen_ts")
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """What the application was made with; `clock` answers the present moment."""
+
+    config: Config
+    database: Database
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The collections there are, and those the request is about; `explicit` when it named them."""
+
+    every: list[Collection]
+    chosen: list[Collection]
+    explicit: bool
+
+    @property
+    def word(self) -> str | None:
+        """The choice as addresses hold it; None for all."""
+        return ",".join(collection.name for collection in self.chosen) if self.explicit else None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stands around every page: announcements, broken base buildroots, the pulse of the services."""
+
+    announcements: list[str] = field(default_factory=list)
+    broken: list[tuple[Collection, list[str]]] = field(default_factory=list)
+    pulses: list[services.Pulse] = field(default_factory=list)
+
+
+def frontend() -> Frontend:
+    """The application's own settings and database."""
+    return cast(Frontend, current_app.extensions[EXTENSION])
+
+
+def now() -> datetime:
+    """The moment of this request: the same wherever it is asked."""
+    if "now" not in g:
+        g.now = frontend().clock()
+    return cast(datetime, g.now)
+
+
+def session() -> Session:
+    """The read-only transaction of this request: every query of a page sees the same state of the database."""
+    if "session" not in g:
+        g.stack = ExitStack()
+        g.session = g.stack.enter_context(frontend().database.read())
+    return cast(Session, g.session)
+
+
+def close(error: BaseException | None = None) -> None:
+    """End the request's transaction."""
+    g.pop("session", None)
+    stack = g.pop("stack", None)
+    if stack is not None:
+        stack.close()
+
+
+def choice() -> Choice:
+    """The collections this request is about. Errors: NotFoundError for one that there is not."""
+    if "choice" not in g:
+        every = collection_queries.all_collections(session())
+        word = request.args.get("collection", "")
+        g.choice = Choice(every, _named(every, word) if word else every, bool(word))
+    return cast(Choice, g.choice)
+
+
+def _named(every: list[Collection], word: str) -> list[Collection]:
+    by_name = {collection.name: collection for collection in every}
+    names = list(dict.fromkeys(word.split(",")))
+    for name in names:
+        if name not in by_name:
+            raise NotFoundError(f"There is no collection “{name}”")
+    return [by_name[name] for name in names]
+
+
+def surroundings() -> Surroundings:
+    """What stands around this page."""
+    broken = [c for c in choice().chosen if c.state is CollectionState.UNRESOLVED]
+    problems = collection_queries.buildroot_problems(session(), [c.id for c in broken]) if broken else {}
+    return Surroundings(
+        notices.announcements(session()),
+        [(collection, problems.get(collection.id, [])) for collection in broken],
+        services.pulses(session(), now()),
+    )
+
+
+def install(app: Flask, made_with: Frontend) -> None:
+    """Prepare each request, and clean up behind it."""
+    app.extensions[EXTENSION] = made_with
+    app.teardown_appcontext(close)
+
+    @app.before_request
+    def prepare() -> ResponseReturnValue | None:
+        if request.endpoint is None or request.blueprint in (None, "health", "meta"):
+            return None
+        if "\0" in request.path or any("\0" in value for values in request.args.lists() for value in values[1]):
+            raise InvalidInputError("The address has a NUL character in it")
+        if not choice().every and request.blueprint != "api_v1":
+            return render_template("empty.html", around=surroundings())
+        return None
+
+    @app.url_defaults
+    def keep_choice(endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint in CHOOSING and "choice" in g and g.choice.explicit and "collection" not in values:
+            values["collection"] = g.choice.word
+
+    @app.after_request
+    def pages_are_fresh(response: Response) -> Response:
+        if request.endpoint != "static":
+            response.headers.setdefault("Cache-Control", "no-cache")
+        return response
+
+
+def system_clock() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)

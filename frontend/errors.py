@@ -1,0 +1,86 @@
+"""Error pages that help: what is wrong, why, and where to go on. The API answers the same as JSON."""
+
+from __future__ import annotations
+
+from flask import Flask, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, OperationalError
+from structlog.stdlib import get_logger
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from frontend import context
+from koschei.errors import ConfigError, InvalidInputError, NotAllowedError, NotFoundError, ServiceError
+
+log = get_logger(__name__)
+
+TITLES = {
+    400: "That address makes no sense here",
+    403: "That is not allowed",
+    404: "There is no such page",
+    405: "That cannot be done here",
+    500: "Something broke on our side",
+    503: "Not available at the moment",
+}
+HELP = {
+    400: "Something after the question mark in the address cannot be understood.",
+    404: "The address may be mistyped, or what it named may have been deleted: old builds are, after a while.",
+    405: "This address exists, but it is not meant for what your browser or script just tried.",
+    500: "It was logged, with the time you see below. Trying again may help; telling us does.",
+    503: "Nothing is lost. Try again in a minute.",
+}
+
+
+def answer(status: int, message: str = "") -> ResponseReturnValue:
+    """An error as a page, or as JSON for the API. Needs no database."""
+    message = message or HELP.get(status, "")
+    context.close()
+    headers = {"Cache-Control": "no-store", **({"Retry-After": "30"} if status == 503 else {})}
+    if request.path.startswith("/api/"):
+        return jsonify(error=message or TITLES.get(status, "")), status, headers
+    title = TITLES.get(status, "That did not work")
+    return render_template("error.html", status=status, title=title, message=message), status, headers
+
+
+def install(app: Flask) -> None:
+    """Answer every kind of error."""
+
+    @app.errorhandler(NotFoundError)
+    def not_found(error: NotFoundError) -> ResponseReturnValue:
+        return answer(404, str(error))
+
+    @app.errorhandler(InvalidInputError)
+    def invalid(error: InvalidInputError) -> ResponseReturnValue:
+        return answer(400, str(error))
+
+    @app.errorhandler(NotAllowedError)
+    def not_allowed(error: NotAllowedError) -> ResponseReturnValue:
+        return answer(403, str(error))
+
+    @app.errorhandler(ServiceError)
+    @app.errorhandler(OperationalError)
+    def away(error: Exception) -> ResponseReturnValue:
+        # What the driver says may name hosts and users: that is for the log, not for the reader.
+        log.error("the database is away", path=request.path, error=str(error).splitlines()[0])
+        return answer(503, "Koschei's database does not answer. " + HELP[503])
+
+    @app.errorhandler(DBAPIError)
+    def database(error: DBAPIError) -> ResponseReturnValue:
+        return away(error) if error.connection_invalidated else unexpected(error)
+
+    @app.errorhandler(ConfigError)
+    @app.errorhandler(InternalServerError)
+    def unexpected(error: Exception) -> ResponseReturnValue:
+        cause = getattr(error, "original_exception", None) or error
+        log.error("a request failed", path=request.path, exc_info=cause)
+        return answer(500)
+
+    @app.errorhandler(HTTPException)
+    def other(error: HTTPException) -> ResponseReturnValue:
+        status = error.code or 500
+        if status < 400:
+            return error
+        response = app.make_response(answer(status))
+        for name, value in error.get_headers():
+            if name == "Allow":
+                response.headers[name] = value
+        return response

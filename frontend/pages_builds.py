@@ -1,0 +1,48 @@
+"""`/build/<id>`: what happened in a build."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request
+
+from frontend import context
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.queries import builds, changes
+from koschei.rules.changes import ChangeKind
+
+blueprint = Blueprint("builds", __name__)
+
+CHANGES_SHOWN = 500
+LARGEST_ID = 2**63 - 1
+
+
+@blueprint.get("/build/<int:build_id>")
+def detail(build_id: int) -> str:
+    """The page of a build; `name` and `kind` narrow its changes down."""
+    session = context.session()
+    found = builds.build_detail(session, build_id) if build_id <= LARGEST_ID else None
+    if found is None:
+        raise NotFoundError(f"There is no build {build_id}. Old builds are deleted after a while.")
+    name = request.args.get("name", "").strip()
+    kind = _kind(request.args.get("kind", ""))
+    return render_template(
+        "build.html",
+        around=context.surroundings(),
+        found=found,
+        build=found.build,
+        package=found.package,
+        collection=found.collection,
+        counts=changes.counts(session, build_id),
+        changes=changes.of_builds(session, [build_id], CHANGES_SHOWN, name=name, kind=kind)[build_id],
+        name=name,
+        kind=kind,
+        submission=found.build.submission or {},
+    )
+
+
+def _kind(word: str) -> ChangeKind | None:
+    if not word:
+        return None
+    try:
+        return ChangeKind(word)
+    except ValueError:
+        raise InvalidInputError(f"“{word}” is no kind of change: kind is one of {', '.join(ChangeKind)}") from None

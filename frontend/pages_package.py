@@ -1,0 +1,110 @@
+"""`/package/<name>`: what is wrong with it, since when, what changed, and what happens next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Blueprint, render_template, request
+
+from frontend import context, present
+from koschei import scheduling
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.model import Build
+from koschei.queries import builds, changes, package
+from koschei.queries.package import Resolution, Somewhere
+from koschei.rules.states import BuildState, PackageState
+
+blueprint = Blueprint("package", __name__)
+
+CHANGES_IN_CARD = 12
+CHANGES_IN_HISTORY = 25
+STATES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the history: a build, or an answer of the resolver."""
+
+    moment: datetime
+    build: Build | None = None
+    resolution: Resolution | None = None
+
+
+@blueprint.get("/package/<name>")
+def detail(name: str) -> str:
+    """The page of a package in the first of the chosen collections that has it."""
+    session, choice = context.session(), context.choice()
+    places = package.everywhere(session, name, choice.every)
+    chosen = {collection.id for collection in choice.chosen}
+    here = next((place for place in places if place.collection.id in chosen), None)
+    if here is None:
+        if not places and not package.exists(session, name):
+            raise NotFoundError(f"There is no package “{name}”. It appears here when Koji has it in one of our tags.")
+        return render_template("package_elsewhere.html", around=context.surroundings(), name=name, places=places)
+    return _page(here, places)
+
+
+def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
+    session, now, config = context.session(), context.now(), context.frontend().config
+    row = here.package
+    before = _before()
+    size = config.frontend.builds_per_page
+    history = package.history(session, row.id, before, size + 1)
+    resolutions = package.resolutions(session, row.id, before, size + 1)
+    entries, more = _merged(history, resolutions, size)
+    broke = None
+    if here.last_complete is not None and here.last_complete.state is BuildState.FAILED:
+        broke = builds.broke_at(session, row.id, here.last_complete)
+    shown = [entry.build for entry in entries if entry.build is not None]
+    wanted = {build.id for build in [*shown, here.last_complete, broke and broke.bad] if build}
+    unresolved = row.state is PackageState.UNRESOLVED
+    newest = resolutions[0] if before is None and resolutions else None
+    if before is not None and unresolved:
+        newest = next(iter(package.resolutions(session, row.id, None, 1)), None)
+    return render_template(
+        "package.html",
+        around=context.surroundings(),
+        here=here,
+        places=places,
+        package=row,
+        collection=here.collection,
+        explanation=scheduling.explain(session, row, config, now),
+        broke=broke,
+        newest=newest,
+        resolvable=package.last_resolvable(session, row.id) if unresolved else None,
+        changes=changes.of_builds(session, wanted, CHANGES_IN_HISTORY),
+        card_limit=CHANGES_IN_CARD,
+        pending=changes.pending(session, row.id, CHANGES_IN_HISTORY),
+        tasks=builds.tasks(session, wanted),
+        entries=entries,
+        chart=present.history_chart(shown, now),
+        older=entries[-1].moment.timestamp() if more else None,
+        paged=before is not None,
+        states=package.state_changes(session, row.id, STATES_SHOWN),
+        links=present.external_links(config.frontend.links, row),
+    )
+
+
+def _merged(history: Sequence[Build], resolutions: Sequence[Resolution], size: int) -> tuple[list[Entry], bool]:
+    """Builds and answers of the resolver in one, newest first, and whether there are older ones."""
+    entries = [Entry(build.started, build=build) for build in history]
+    entries += [Entry(resolution.timestamp, resolution=resolution) for resolution in resolutions]
+    entries.sort(key=lambda entry: entry.moment, reverse=True)
+    return entries[:size], len(entries) > size
+
+
+def _before() -> datetime | None:
+    """The moment that older history is asked for."""
+    word = request.args.get("last_seen_ts")
+    if word is None:
+        return None
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e11:
+        raise InvalidInputError("“last_seen_ts” must be a moment in seconds since 1970")
+    return datetime.fromtimestamp(value, UTC)
