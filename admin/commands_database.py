@@ -21,7 +21,8 @@ from koschei.errors import InvalidInputError
 def create_db(admin: Admin) -> None:
     """Make the tables, or bring them up to date.
 
-    Also lets unpriv_db_username use them. Safe to repeat. The database itself must exist, and database_config.username must own it.
+    Also lets unpriv_db_username use them. Safe to repeat. The database itself must exist, and the role that
+    connects must own it.
     """
     url = admin.config.database_url()
     server = Database(url, application_name="koschei-admin", pool_size=1)

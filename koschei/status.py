@@ -170,9 +170,9 @@ def health(row: ServiceStatus, now: datetime) -> Health:
 
     It lags when it was silent for three intervals and a minute; a pass that is under way may take an hour.
     """
-    ended = max(moment for moment in (row.started, row.pass_finished) if moment is not None)
-    working = row.pass_started is not None and row.pass_started >= ended
-    silent = now - (row.pass_started if working and row.pass_started else ended)
+    begun, ended = row.pass_started, row.pass_finished
+    working = begun is not None and (ended is None or begun > ended)
+    silent = now - max(moment for moment in (row.started, begun, ended) if moment is not None)
     if silent > MISSED_PASSES * timedelta(seconds=row.interval) + (LONGEST_PASS if working else GRACE):
         return Health.LAGGING
     return Health.OK if row.error is None else Health.FAILING
@@ -205,16 +205,14 @@ def _collections(session: Session) -> tuple[CollectionReport, ...]:
     resolutions = newest_resolutions(session, collections)
     counts: dict[int, dict[PackageState, int]] = {}
     query = select(Package.collection_id, Package.state, func.count()).group_by(Package.collection_id, Package.state)
-    for collection_id, state, count in session.execute(query).tuples():
+    for collection_id, state, count in session.execute(query):
         counts.setdefault(collection_id, {})[state] = count
     needing = dict(
         session.execute(
             select(Package.collection_id, func.count())
             .where(Package.needs_resolution, Package.tracked, ~Package.blocked, ~Package.skip_resolution)
             .group_by(Package.collection_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     reports = []
     for collection in collections:
@@ -243,5 +241,5 @@ def _running(session: Session, now: datetime) -> tuple[RunningBuild, ...]:
         .where(Build.state == BuildState.RUNNING)
         .order_by(Build.started, Build.id)
     )
-    rows: Sequence[tuple[str, str, int | None, datetime]] = session.execute(query).tuples().all()
+    rows: Sequence[tuple[str, str, int | None, datetime]] = session.execute(query).all()
     return tuple(RunningBuild(*row, age=now - row[-1]) for row in rows)
