@@ -166,16 +166,16 @@ def compare(session: Session, build: Build, distances: Mapping[str, int]) -> Non
 
 def _neighbour(session: Session, build: Build, *, newer: bool) -> Build | None:
     """The package's resolved build next to this one in time."""
-    if newer:
-        side, order = Build.started > build.started, (Build.started, Build.id)
-    else:
-        side, order = Build.started < build.started, (Build.started.desc(), Build.id.desc())
-    return session.scalars(
+    query = (
         select(Build)
-        .where(Build.package_id == build.package_id, Build.id != build.id, Build.deps_resolved, side)
-        .order_by(*order)
+        .where(Build.package_id == build.package_id, Build.id != build.id, Build.deps_resolved.is_(True))
         .limit(1)
-    ).one_or_none()
+    )
+    if newer:
+        query = query.where(Build.started > build.started).order_by(Build.started, Build.id)
+    else:
+        query = query.where(Build.started < build.started).order_by(Build.started.desc(), Build.id.desc())
+    return session.scalars(query).one_or_none()
 
 
 def _stored_distances(session: Session, build: Build) -> dict[str, int]:

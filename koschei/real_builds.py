@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from koschei.builds import reset_priorities, store_tasks
@@ -219,7 +219,9 @@ def mark_untagged(
 
 
 def _known(session: Session, collection: Collection) -> int:
-    return session.execute(
-        text("SELECT count(*) FROM package WHERE collection_id = :c AND last_build_id IS NOT NULL AND NOT blocked"),
-        {"c": collection.id},
-    ).scalar_one()
+    query = (
+        select(func.count())
+        .select_from(Package)
+        .where(Package.collection_id == collection.id, Package.last_build_id.is_not(None), ~Package.blocked)
+    )
+    return session.execute(query).scalar_one()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, selectinload
 
 from koschei.config import Config
@@ -21,6 +22,7 @@ from koschei.transitions import changing
 
 Row = tuple[int | None, int | None, int | None]
 AnyDependency = StoredDependency | Nevra
+AnyChange = Change[AnyDependency] | Change[StoredDependency]
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _earlier_resolved(session: Session, build: Build) -> int | None:
         .where(
             Build.package_id == build.package_id,
             Build.started < build.started,
-            Build.deps_resolved,
+            Build.deps_resolved.is_(True),
             Build.state.in_([BuildState.COMPLETE, BuildState.FAILED]),
         )
         .order_by(Build.started.desc(), Build.id.desc())
@@ -135,7 +137,7 @@ def _new_dependencies(changes: Iterable[Sequence[Change[AnyDependency]]]) -> set
     return {change.curr for found in changes for change in found if isinstance(change.curr, Nevra)}
 
 
-def change_rows(changes: Iterable[Change[AnyDependency]], ids: dict[Nevra, int]) -> set[Row]:
+def change_rows(changes: Iterable[AnyChange], ids: dict[Nevra, int]) -> set[Row]:
     """Changes as (previous id, current id, distance)."""
 
     def number(dependency: AnyDependency | None) -> int | None:
@@ -156,8 +158,8 @@ def _store_changes(session: Session, changes: dict[int, list[Change[AnyDependenc
             UnappliedChange.distance,
         ).where(UnappliedChange.package_id.in_(changes))
     )
-    for package_id, *row in rows:
-        stored[package_id].add(tuple(row))
+    for package_id, prev, curr, distance in rows:
+        stored[package_id].add((prev, curr, distance))
     wanted = {package_id: change_rows(found, report.new_ids) for package_id, found in changes.items()}
     differing = [package_id for package_id, found in wanted.items() if found != stored[package_id]]
     if not differing:
@@ -199,7 +201,7 @@ def _last_problems(session: Session, package_ids: Sequence[int]) -> dict[int, se
     query = (
         select(ResolutionChange)
         .where(ResolutionChange.package_id.in_(package_ids))
-        .distinct(ResolutionChange.package_id)
+        .ext(distinct_on(ResolutionChange.package_id))
         .order_by(ResolutionChange.package_id, ResolutionChange.timestamp.desc(), ResolutionChange.id.desc())
         .options(selectinload(ResolutionChange.problems))
     )

@@ -263,7 +263,7 @@ def reconcile(database: Database, koji: KojiSession, config: Config, now: dateti
     for build in orphans:
         submission = build.submission or {}
         found = koji_tasks.find_submissions(
-            koji, submission.get("source"), submission.get("target"), build.started - CLOCK_SKEW
+            koji, str(submission["source"]), submission["target"], build.started - CLOCK_SKEW
         )
         task_id = _unclaimed(database, [task.id for task in found if _asked_for(task, submission)])
         if task_id is not None:

@@ -1,4 +1,4 @@
-"""A small world for tests of operations: a hub with a few packages, a database with one collection, and time at will."""
+"""A small world for tests of operations: a hub with a few packages, one collection, and time at will."""
 
 from __future__ import annotations
 

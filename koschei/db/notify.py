@@ -25,15 +25,8 @@ class Listener:
     """Waits for notifications to one service, or for `interrupt()`. Reconnects by itself at the next wait."""
 
     def __init__(self, url: str, service: str) -> None:
-        address = make_url(url)
-        self._dsn = {
-            "host": address.host,
-            "port": address.port,
-            "dbname": address.database,
-            "user": address.username,
-            "password": address.password,
-            **address.query,
-        }
+        # Without SQLAlchemy's driver name the address is one that libpq understands.
+        self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._service = service
         self._connection: psycopg2.extensions.connection | None = None
         self._pipe_out, self._pipe_in = os.pipe()
@@ -49,7 +42,7 @@ class Listener:
         if self._connection is not None:
             return
         try:
-            connection = psycopg2.connect(connect_timeout=5, **{k: v for k, v in self._dsn.items() if v is not None})
+            connection = psycopg2.connect(self._dsn, connect_timeout=5)
             connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")

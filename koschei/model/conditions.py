@@ -23,7 +23,7 @@ DAY = timedelta(hours=24)
 def hours_since_last_build(now: datetime) -> ColumnElement[float]:
     """Hours since the package's last build was started; NULL without one."""
     seconds = func.extract("epoch", literal(now, UtcDateTime) - Package.last_build_started)
-    return cast(seconds, Float) / 3600.0
+    return cast(cast(seconds, Float) / 3600.0, Float)
 
 
 def time_priority(weights: Weights, now: datetime) -> ColumnElement[float]:
