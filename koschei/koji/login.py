@@ -6,9 +6,10 @@ import importlib.util
 from typing import Any
 
 import koji
+import requests
 
 from koschei.config import KojiConfig
-from koschei.errors import ConfigError, KojiAuthError
+from koschei.errors import ConfigError, KojiAuthError, KojiOutage
 from koschei.koji.faults import CLIENT_ERRORS, translate
 
 CONNECT_TIMEOUT = 5.0
@@ -43,15 +44,27 @@ class Client(koji.ClientSession):  # type: ignore[misc]  # koji has no types
     """
 
     connections_lost = -1  # the first one is opened by the constructor
+    _answers: list[requests.Response]
 
     def new_session(self) -> None:
         self.connections_lost += 1
+        # the client leaves an answer with an HTTP error open, and its connection with it
+        for answer in self.__dict__.get("_answers", []):
+            answer.close()
         super().new_session()
+        answers: list[requests.Response] = []
+        self._answers = answers
+        self.rsession.hooks["response"].append(lambda answer, **_: answers.__setitem__(slice(None), [answer]))
 
     def forget(self) -> None:
         """Give the session up without telling the hub, as the client's own `__del__` would, waiting for an answer."""
-        self.setSession(None)
+        self.abandon()
+        self.new_session()
         self.rsession.close()
+
+    def abandon(self) -> None:
+        """Give the session up while another thread is in a call: closing what it reads from would wait for it."""
+        self.setSession(None)
 
 
 def options(config: KojiConfig) -> dict[str, Any]:
@@ -109,7 +122,8 @@ def connect(config: KojiConfig, *, anonymous: bool) -> Client:
                 raise koji.AuthError("the hub opened no session")
         except koji.AuthError as error:
             client.forget()
-            _raise_if_away(config)
+            if not error.fromFault:
+                _raise_if_away(config)
             raise KojiAuthError(
                 f"Koji at {config.server} does not let us in with {config.login_method}: {error}. "
                 "Check koji_config.login_args."
@@ -126,12 +140,14 @@ def connect(config: KojiConfig, *, anonymous: bool) -> Client:
 def _raise_if_away(config: KojiConfig) -> None:
     """Raise KojiOutage if the hub does not work at all.
 
-    ssl_login and gssapi_login report every trouble, an unplugged cable too, as an AuthError.
+    ssl_login and gssapi_login report every trouble, an unplugged cable too, as an AuthError of their own.
     """
     client = Client(config.server, options(config))
     try:
         client.callMethod("getAPIVersion")
     except CLIENT_ERRORS as error:
-        raise translate("getAPIVersion", error) from error
+        trouble = translate("getAPIVersion", error)
+        if isinstance(trouble, KojiOutage):
+            raise trouble from error
     finally:
         client.forget()

@@ -33,6 +33,7 @@ TRIES = 3
 BUDGET = 10.0
 """Seconds after which nothing is repeated any more; the services back off by themselves."""
 LOGOUT_SECONDS = 3.0
+NO_LOGOUT = "could not log out of Koji, which forgets idle sessions by itself"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,12 @@ class KojiSession:
             return
         try:
             abandonable.run(client.logout, seconds=LOGOUT_SECONDS)
-        except (abandonable.Abandoned, *CLIENT_ERRORS) as error:
-            # the hub forgets idle sessions by itself
-            log.debug("could not log out of Koji", reason=f"{type(error).__name__}: {error}")
+        except abandonable.Abandoned as error:
+            client.abandon()
+            log.debug(NO_LOGOUT, reason=str(error))
+            return
+        except CLIENT_ERRORS as error:
+            log.debug(NO_LOGOUT, reason=f"{type(error).__name__}: {error}")
         client.forget()
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
@@ -139,11 +143,11 @@ class KojiSession:
             try:
                 return self._run(partial(ask, client))
             except abandonable.Abandoned as error:
-                self._drop()
+                self._leave_behind()
                 raise KojiOutage(f"Koji did not answer {method}: {error}") from error
             except CLIENT_ERRORS as error:
                 if isinstance(error, koji.AuthError):
-                    self._drop(reason=error)
+                    self._forget(reason=error)
                     if not last:
                         continue
                 raise translate(method, error) from error
@@ -156,13 +160,13 @@ class KojiSession:
             try:
                 return self._run(lambda client=client: client.callMethod(method, *args, **kwargs))  # type: ignore[misc]
             except abandonable.Abandoned as error:
-                self._drop()
+                self._leave_behind()
                 raise LostReply(f"Koji has not answered {method}: {error}") from error
             except CLIENT_ERRORS as error:
                 lost = client.connections_lost - lost_before
                 session_bad = isinstance(error, koji.AuthError)
                 if session_bad:
-                    self._drop(reason=error)
+                    self._forget(reason=error)
                 if not _not_done(error, lost):
                     raise LostReply(
                         f"It is not known whether {method} was carried out; look before repeating it. "
@@ -184,12 +188,16 @@ class KojiSession:
     def _run(self, call: Callable[[], T]) -> T:
         return abandonable.run(call, seconds=longest_call(self.config), stop=self._stop)
 
-    def _drop(self, reason: Exception | None = None) -> None:
+    def _forget(self, reason: Exception) -> None:
         if self._client is not None:
             self._client.forget()
             self._client = None
-        if reason is not None:
-            log.info("the Koji session is not valid any more; logging in again", reason=str(reason))
+        log.info("the Koji session is not valid any more; logging in again", reason=str(reason))
+
+    def _leave_behind(self) -> None:
+        if self._client is not None:
+            self._client.abandon()
+            self._client = None
 
 
 def _not_done(error: BaseException, connections_lost: int) -> bool:
