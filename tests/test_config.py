@@ -111,8 +111,8 @@ def test_the_default_folder_may_be_absent(tmp_path: Path, monkeypatch: pytest.Mo
         ("KOJI_CONFIG__LOGIN_ARGS__KEYTAB", "/etc/k", "koji_config.login_args", {"keytab": "/etc/k"}),
         ("KOJI_CONFIG__LOGIN_ARGS__user", '"7"', "koji_config.login_args", {"user": "7"}),
         ("KOJI_CONFIG__SESSION_OPTS__TIMEOUT", "60", "koji_config.session_opts", {"timeout": 60}),
-        ("FRONTEND__LINKS", '{A-b = "http://a/1"}', "frontend.links", {"A-b": "http://a/1"}),
-        ("FRONTEND__LINKS__Bugs", "1", "frontend.links", {"Bugs": "1"}),
+        ("LINKS", '{A-b = "http://a/1"}', "links", {"A-b": "http://a/1"}),
+        ("LINKS__Bugs", "1", "links", {"Bugs": "1"}),
     ],
 )
 def test_the_environment_wins(tmp_path: Path, variable: str, text: str, key: str, value: object) -> None:
@@ -161,7 +161,7 @@ def test_the_environment_wins(tmp_path: Path, variable: str, text: str, key: str
             "koji_config.server: expected an address that begins with http:// or https://",
         ),
         ("koji_config = 5", "koji_config: expected a table, found a whole number: 5"),
-        ("[frontend.links]\nA = 5", "frontend.links.A: expected text, found a whole number: 5"),
+        ("[links]\nA = 5", "links.A: expected text, found a whole number: 5"),
         ("[fedmsg]\nconfig_file = 5", "fedmsg.config_file: expected a path, found a whole number: 5"),
         (
             "[database_config]\nport = 70000",

@@ -35,7 +35,6 @@ RETIRED = {
     "directories.*": "only directories.cachedir can be set: " + _FILES,
     "alembic": "the migrations are part of the program",
     "database_config.drivername": "PostgreSQL is the only database",
-    "links": "it is frontend.links now, a table of name = address",
     "bugreport.template": "Koschei writes the report; only its address can be set",
     "logging.version": _LOGGING,
     "logging.disable_existing_loggers": _LOGGING,

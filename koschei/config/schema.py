@@ -266,20 +266,6 @@ class FrontendConfig(Section):
     packages_per_page: PositiveInt = Field(default=100, description="Rows of a package list.")
     builds_per_page: PositiveInt = Field(default=15, description="Entries of a package's history.")
     auth: AuthConfig = AuthConfig()
-    links: dict[str, str] = Field(
-        default_factory=lambda: {
-            "Packages": "https://packages.fedoraproject.org/pkgs/{package.name}",
-            "Bugzilla": (
-                "https://bugzilla.redhat.com/buglist.cgi?product={package.collection.bugzilla_product}"
-                "&component={package.name}"
-            ),
-            "Bodhi": "https://bodhi.fedoraproject.org/updates?packages={package.name}",
-            "Dist-git": "https://src.fedoraproject.org/rpms/{package.name}",
-        },
-        description=(
-            "Links on package pages; {package.…} is replaced, a missing value hides the link. Setting any replaces all."
-        ),
-    )
 
 
 class BugreportConfig(Section):
@@ -336,6 +322,20 @@ class Config(Section):
     )
     flask: FlaskConfig = FlaskConfig()
     frontend: FrontendConfig = FrontendConfig()
+    links: dict[str, str] = Field(
+        default_factory=lambda: {
+            "Packages": "https://packages.fedoraproject.org/pkgs/{package.name}",
+            "Bugzilla": (
+                "https://bugzilla.redhat.com/buglist.cgi?product={package.collection.bugzilla_product}"
+                "&component={package.name}"
+            ),
+            "Bodhi": "https://bodhi.fedoraproject.org/updates?packages={package.name}",
+            "Dist-git": "https://src.fedoraproject.org/rpms/{package.name}",
+        },
+        description=(
+            "Links on package pages; {package.…} is replaced, a missing value hides the link. Setting any replaces all."
+        ),
+    )
     bugreport: BugreportConfig = BugreportConfig()
     directories: DirectoriesConfig = DirectoriesConfig()
     logging: LoggingConfig = LoggingConfig()

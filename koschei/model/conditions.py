@@ -7,6 +7,7 @@ All expressions need Package joined with its Collection.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Integer, and_, case, cast, func, literal, null, or_, select
 from sqlalchemy.orm import aliased
@@ -20,10 +21,10 @@ from koschei.rules.priority import SHORTEST_HOURS, TIME_FLOOR, Weights
 DAY = timedelta(hours=24)
 
 
-def hours_since_last_build(now: datetime) -> ColumnElement[float]:
+def hours_since_last_build(now: datetime) -> ColumnElement[Any]:
     """Hours since the package's last build was started; NULL without one."""
     seconds = func.extract("epoch", literal(now, UtcDateTime) - Package.last_build_started)
-    return cast(cast(seconds, Float) / 3600.0, Float)
+    return cast(seconds, Float) / 3600.0
 
 
 def time_priority(weights: Weights, now: datetime) -> ColumnElement[float]:
