@@ -13,9 +13,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -36,17 +36,21 @@ STOP_SECONDS = 8.0
 """After a signal a pass may take this long to end by itself; then the process ends. Everything is transactional."""
 LONGEST_BACK_OFF = 60.0
 IDLE_FACTOR = 10
+LONGEST_SILENCE = 60.0
+"""However long a service waits, it says this often that it is alive."""
+STOPPING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
 class Context:
-    """What a service works with."""
+    """What a service works with. What it opens for longer than a pass it closes by way of `at_close`."""
 
     config: Config
     database: Database
     koji: KojiSession
     stop: threading.Event
     pulse: Pulse
+    at_close: ExitStack = field(default_factory=ExitStack)
 
     def now(self) -> datetime:
         """The time, UTC."""
@@ -86,6 +90,7 @@ class Runner:
     """Runs one service until it is told to stop."""
 
     def __init__(self, service: Service, config: Config) -> None:
+        """Connects to nothing yet, but takes the health port. Raises ConfigError."""
         self.service = service
         self.settings = getattr(config.services, service.key)
         url = config.database_url()
@@ -98,6 +103,7 @@ class Runner:
             stop=self.stop,
             pulse=self.pulse,
         )
+        self.health = HealthServer(self.pulse, self.settings.health_host, self.settings.health_port)
         self.listener = Listener(url, service.name)
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
         self.lock: HeldLock | None = None
@@ -105,16 +111,19 @@ class Runner:
         self.last_error: str | None = None
 
     def run(self) -> None:
-        """Pass after pass; returns when stopped by SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        with HealthServer(self.pulse, self.settings.health_host, self.settings.health_port):
+        """Pass after pass; returns when stopped by SIGTERM or SIGINT. For the main thread."""
+        self._stop_on_signals()
+        self.loop()
+
+    def loop(self) -> None:
+        """Pass after pass, until `stop` is set and the listener interrupted."""
+        with self.health:
             log.info("started", instance=self.instance)
-            self._announce()
             one_pass: Callable[[], PassReport] | None = None
             while not self.stop.is_set():
                 self.pulse.progress()
                 self.listener.listen()
+                report = None
                 try:
                     if not self._mine():
                         self.pulse.standby()
@@ -124,10 +133,8 @@ class Runner:
                     report = self._timed(one_pass)
                 except Exception as error:  # the frame is what services heal in: whatever it was is tried again
                     self._failed(error)
-                    report = None
-                if not self.stop.is_set():
-                    self.listener.wait(self._patience(report))
-        self._close()
+                self._rest(self._patience(report), wakeable=report is not None)
+            self._close()
         log.info("stopped")
 
     def _timed(self, one_pass: Callable[[], PassReport]) -> PassReport:
@@ -138,7 +145,7 @@ class Runner:
         seconds = time.monotonic() - started
         metrics.PASS_SECONDS.labels(self.service.name).observe(seconds)
         if report.errors:
-            self._failed(KoscheiError("; ".join(report.errors)))
+            self._failed(KoscheiError("; ".join(report.errors)), report.detail)
         else:
             self._succeeded(report)
         return report
@@ -152,7 +159,7 @@ class Runner:
         metrics.LAST_SUCCESS.labels(self.service.name).set(now.timestamp())
         self._pulse(lambda s: status.pass_finished(s, self.service.name, now, report.detail))
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, detail: Mapping[str, Any] | None = None) -> None:
         """Report a failure: in the log once per different text, on the health port and in the database each time."""
         text = str(error) if isinstance(error, KoscheiError) else f"{type(error).__name__}: {error}"
         self.failures += 1
@@ -164,15 +171,30 @@ class Runner:
                 log.exception("pass failed by a mistake of ours; trying again", exc_info=error)
         self.last_error = text
         now = self.context.now()
-        self.pulse.failure(now, text)
+        self.pulse.failure(now, text, detail)
         self._pulse(lambda s: status.pass_failed(s, self.service.name, now, text))
 
     def _patience(self, report: PassReport | None) -> float:
-        """Seconds until the next pass when nothing wakes us."""
+        """Seconds until the next pass.
+
+        After a failure they grow to a minute or four intervals, whichever is shorter. What fails again and again in
+        part, while the rest is done, is not worth more than the usual interval: the whole pass is repeated for it.
+        """
+        interval = float(self.settings.interval)
         if self.failures:
-            delay = min(LONGEST_BACK_OFF, 0.5 * 2 ** min(self.failures, 10))
-            return float(min(delay, max(self.settings.interval, 1.0) * 4) * random.uniform(0.5, 1.5))  # noqa: S311
-        return float(self.settings.interval * (IDLE_FACTOR if report is not None and report.idle else 1))
+            longest = min(LONGEST_BACK_OFF, max(interval, 1.0) * 4)
+            if report is not None:
+                longest = max(longest, interval)
+            return min(longest, 0.5 * 2.0 ** min(self.failures, 20)) * random.uniform(0.5, 1.5)  # noqa: S311
+        return interval * (IDLE_FACTOR if report is not None and report.idle else 1)
+
+    def _rest(self, seconds: float, *, wakeable: bool) -> None:
+        """Wait, and say meanwhile that we live. Notifications end it, but not a back-off: they would defeat it."""
+        deadline = time.monotonic() + seconds
+        while not self.stop.is_set() and (left := deadline - time.monotonic()) > 0:
+            self.pulse.progress()
+            if self.listener.wait(min(left, LONGEST_SILENCE)) and wakeable:
+                return
 
     def _mine(self) -> bool:
         """Whether this process is the one that works; a second replica stands by until the first is gone."""
@@ -184,6 +206,8 @@ class Runner:
             self.lock.release()
             self.lock = None
         self.lock = try_lock(self.context.database.engine, LockSpace.SERVICE, self.service.number)
+        if self.lock is not None:
+            self._announce()
         return self.lock is not None
 
     def _announce(self) -> None:
@@ -196,17 +220,37 @@ class Runner:
                 write(session)
         except DatabaseError as error:
             log.debug("the pulse could not be stored", error=str(error))
+        except Exception as error:  # no tables yet, perhaps: the pass will tell, and the pulse must not end the process
+            log.debug("the pulse could not be stored", exc_info=error)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _stop_on_signals(self) -> None:
+        """Have a thread stop us when a signal comes.
+
+        A handler in Python would run on the main thread, only when that is not inside of a library that waits (for a
+        row lock in PostgreSQL, say), and could wait for a lock that the interrupted code holds.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        for number in STOPPING_SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._await_signal, args=(reader,), name="signals", daemon=True).start()
+
+    def _await_signal(self, reader: int) -> None:
+        while os.read(reader, 1)[0] not in STOPPING_SIGNALS:
+            pass
         self.stop.set()
         self.listener.interrupt()
-        killer = threading.Timer(STOP_SECONDS, os._exit, args=(0,))
-        killer.daemon = True
-        killer.start()
+        time.sleep(STOP_SECONDS)
+        os._exit(0)
 
     def _close(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
-        self.context.koji.close()
+        try:
+            self.context.at_close.close()
+            self.context.koji.close()
+            if self.lock is not None:
+                self.lock.release()
+        except Exception as error:  # the process ends anyway, and with it whatever would not close
+            log.warning("not everything could be closed", exc_info=error)
         self.listener.close()
         self.context.database.dispose()

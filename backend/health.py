@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Mapping
@@ -11,7 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from koschei.errors import ConfigError
+
+log = structlog.get_logger(__name__)
 
 STUCK_SECONDS = 900.0
 """A process that has not said for this long that it goes on is not alive."""
@@ -33,19 +40,25 @@ class Pulse:
         """Another process does the work."""
         with self._lock:
             self._facts["state"] = "standby"
+            self._forget_failure()
 
     def success(self, now: datetime, detail: Mapping[str, Any]) -> None:
         """A pass ended well."""
         with self._lock:
             self._facts.update(state="working", last_success=now.isoformat(), detail=dict(detail))
-            self._facts.pop("error", None)
-            self._facts.pop("failing_since", None)
+            self._forget_failure()
 
-    def failure(self, now: datetime, error: str) -> None:
-        """A pass failed."""
+    def failure(self, now: datetime, error: str, detail: Mapping[str, Any] | None = None) -> None:
+        """A pass failed, wholly or (then it has a detail) in part."""
         with self._lock:
             self._facts.update(state="failing", error=error)
             self._facts.setdefault("failing_since", now.isoformat())
+            if detail is not None:
+                self._facts["detail"] = dict(detail)
+
+    def _forget_failure(self) -> None:
+        self._facts.pop("error", None)
+        self._facts.pop("failing_since", None)
 
     def live(self) -> bool:
         """Whether the loop goes on."""
@@ -66,11 +79,20 @@ class HealthServer:
     """Serves /healthz/live, /healthz/ready and /metrics while the block lasts; port 0 serves nothing."""
 
     def __init__(self, pulse: Pulse, host: str, port: int) -> None:
-        self._server = _Server((host, port), pulse) if port else None
+        """Takes the port. Raises ConfigError when it cannot be had."""
+        self._server = None
+        if port:
+            try:
+                self._server = _Server((host, port), pulse)
+            except OSError as error:
+                raise ConfigError(
+                    f"the health port {host}:{port} cannot be opened ({error.strerror or error}): "
+                    "set services.<name>.health_host and health_port to others (port 0: none)"
+                ) from error
 
     def __enter__(self) -> Self:
         if self._server is not None:
-            threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+            threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -85,7 +107,15 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], pulse: Pulse) -> None:
         self.pulse = pulse
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own asks the name service who we are, which can take long, and for nothing.
+        socketserver.TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("a request to the health port broke off", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):

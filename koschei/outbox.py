@@ -68,9 +68,14 @@ def _group_names(session: Session, base_ids: Sequence[int]) -> dict[int, list[st
     return names
 
 
-def unsent(session: Session, limit: int = 100) -> list[OutboxEvent]:
-    """The oldest events that were not sent, in the order in which they happened."""
-    query = select(OutboxEvent).where(OutboxEvent.sent.is_(None)).order_by(OutboxEvent.id).limit(limit)
+def unsent(session: Session, limit: int = 100, *, after: int = 0) -> list[OutboxEvent]:
+    """The oldest events that were not sent, in the order in which they happened; those behind the id `after`."""
+    query = (
+        select(OutboxEvent)
+        .where(OutboxEvent.sent.is_(None), OutboxEvent.id > after)
+        .order_by(OutboxEvent.id)
+        .limit(limit)
+    )
     return list(session.scalars(query))
 
 

@@ -18,11 +18,15 @@ from koschei import builds, real_builds
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.notify import wake
+from koschei.errors import KojiRefusal
 from koschei.koji.session import KojiSession
-from koschei.model import Build, Collection
+from koschei.model import Build, Collection, Package
 from koschei.rules.states import BuildState
 
 log = structlog.get_logger(__name__)
+
+LARGEST_ID = 2**63 - 1
+LONGEST_NAME = 255
 
 
 def handle(
@@ -50,6 +54,8 @@ def _task(database: Database, koji: KojiSession, config: Config, body: Mapping[s
     task_id = body.get("id")
     if body.get("attribute") != "state" or not isinstance(task_id, int) or isinstance(task_id, bool):
         return False
+    if not 0 < task_id <= LARGEST_ID:
+        return False
     with database.begin() as session:
         known = session.scalar(select(Build.id).where(Build.task_id == task_id, Build.state == BuildState.RUNNING))
         if known is None:
@@ -62,21 +68,33 @@ def _task(database: Database, koji: KojiSession, config: Config, body: Mapping[s
 
 
 def _tag(database: Database, koji: KojiSession, config: Config, body: Mapping[str, Any], now: datetime) -> bool:
-    name, tag = body.get("name"), body.get("tag")
-    if not isinstance(name, str) or not isinstance(tag, str):
+    name = _name(body, "name")
+    if name is None or _name(body, "tag") is None:
         return False
     with database.begin() as session:
-        # A tag may be inherited by that of a collection, so every collection is asked; it is one small call each.
-        collections = list(session.scalars(select(Collection).order_by(Collection.id)))
+        # A tag may be inherited by that of a collection, so every collection that has the package is asked.
+        known = select(Package.id).where(Package.collection_id == Collection.id, Package.name == name, ~Package.blocked)
+        collections = list(session.scalars(select(Collection).where(known.exists()).order_by(Collection.id)))
     for collection in collections:
-        real_builds.refresh(database, koji, config, collection, now, name=name)
+        try:
+            real_builds.refresh(database, koji, config, collection, now, name=name)
+        except KojiRefusal as error:  # a collection whose tag is gone must not stop the others; polling reports it
+            log.info("Koji would not tell about a tagged build", collection=collection.name, error=str(error))
     return bool(collections)
 
 
+def _name(body: Mapping[str, Any], key: str) -> str | None:
+    """A name of Koji's in a message, if it can be one: it goes into queries and into calls."""
+    value = body.get(key)
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable():
+        return value
+    return None
+
+
 def _repo(database: Database, body: Mapping[str, Any]) -> bool:
-    tag = body.get("tag")
+    tag = _name(body, "tag")
     with database.begin() as session:
-        if not isinstance(tag, str) or not _is_build_tag(session, tag):
+        if tag is None or not _is_build_tag(session, tag):
             return False
         wake(session, "repo-resolver")
     return True

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from enum import IntEnum
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
+
+from koschei.db.engine import translated
 
 
 class LockSpace(IntEnum):
@@ -35,33 +37,38 @@ class HeldLock:
         try:
             self.connection.execute(text("SELECT 1"))
             self.connection.commit()
-        except DBAPIError:
+        except SQLAlchemyError:
             return False
         return True
 
     def release(self) -> None:
         """Give the lock back by ending its connection's session state; a dead connection has given it back already."""
         try:
-            self.connection.execute(text("SELECT pg_advisory_unlock(:s, :k)"), {"s": self.space, "k": self.key})
-            self.connection.commit()
-        except DBAPIError:
+            if not self.connection.invalidated:
+                self.connection.execute(text("SELECT pg_advisory_unlock(:s, :k)"), {"s": self.space, "k": self.key})
+                self.connection.commit()
+        except SQLAlchemyError:
             self.connection.invalidate()
         finally:
             self.connection.close()
 
 
 def try_lock(engine: Engine, space: LockSpace, key: int) -> HeldLock | None:
-    """Take the lock if nobody holds it, else None; never waits. `key` is folded to 31 bits (a collision only waits)."""
+    """Take the lock if nobody holds it, else None; never waits. `key` is folded to 31 bits (a collision only waits).
+
+    Errors: DatabaseError when PostgreSQL is away.
+    """
     folded = key & 0x7FFFFFFF
-    connection = engine.connect()
-    try:
-        got = connection.execute(
-            text("SELECT pg_try_advisory_lock(:s, :k)"), {"s": int(space), "k": folded}
-        ).scalar_one()
-        connection.commit()
-    except BaseException:
-        connection.close()
-        raise
+    with translated():
+        connection = engine.connect()
+        try:
+            got = connection.execute(
+                text("SELECT pg_try_advisory_lock(:s, :k)"), {"s": int(space), "k": folded}
+            ).scalar_one()
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
     if got:
         return HeldLock(connection, space, folded)
     connection.close()

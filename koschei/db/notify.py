@@ -34,7 +34,7 @@ class Listener:
 
     def interrupt(self) -> None:
         """End the current or the next wait; safe in a signal handler and from other threads."""
-        with suppress(BlockingIOError):  # a full pipe already means "wake up"
+        with suppress(OSError):  # a full pipe already means "wake up", a closed one that nobody waits
             os.write(self._pipe_in, b"x")
 
     def listen(self) -> None:
@@ -84,5 +84,7 @@ class Listener:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        os.close(self._pipe_out)
-        os.close(self._pipe_in)
+        for pipe in (self._pipe_in, self._pipe_out):
+            if pipe >= 0:
+                os.close(pipe)
+        self._pipe_in = self._pipe_out = -1  # the numbers may soon be somebody else's

@@ -1,0 +1,117 @@
+"""watcher: the gateway to the bus. Sends what is in the outbox, in order, and reacts to Koji's messages.
+
+Without a broker it only counts what waits: everything else works, and polling sees what no message tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from backend import metrics
+from backend.frame import Context, PassReport, Service
+from koschei import outbox, watching
+from koschei.errors import BusError, EventError
+from koschei.koji.session import KojiSession
+from koschei.messaging.bus import Bus, Outgoing
+from koschei.messaging.receiver import Handler, Receiver
+from koschei.model import OutboxEvent
+
+BATCH = 100
+
+
+def prepare(context: Context) -> Callable[[], PassReport]:
+    """The watcher's pass; with a broker configured, messages are received from now on."""
+    config_file = context.config.fedmsg.config_file
+    if config_file is None:
+        return lambda: PassReport({"bus": "not configured", "waiting": _waiting(context)}, idle=True)
+    with ExitStack() as opened:
+        # A Koji session is for one thread only, so that of the messages is not the context's.
+        koji = opened.enter_context(KojiSession(context.config.koji_config, stop=context.stop))
+        receiver = Receiver(_handler(context, koji), lambda outcome: metrics.MESSAGES_SEEN.labels(outcome).inc())
+        bus = Bus(config_file, receiver, context.now)
+        opened.callback(bus.close)
+        bus.start()
+        context.at_close.enter_context(opened.pop_all())
+    return lambda: one_pass(context, bus)
+
+
+def one_pass(context: Context, bus: Bus) -> PassReport:
+    """Send what waits, as far as the broker takes it, and say how the bus is."""
+    state = bus.state()
+    report = PassReport()
+    sent = 0
+    if context.config.fedmsg_publisher.enabled and state.connected:
+        sent = send(context, bus, report)
+        state = bus.state()
+    if state.outage is not None:
+        report.errors.insert(0, state.outage)
+    word = "unreachable" if state.outage else "connected" if state.connected else "connecting"
+    report.detail = {"bus": word, "since": state.since.isoformat(), "sent": sent, "waiting": _waiting(context)}
+    return report
+
+
+def send(context: Context, bus: Bus, report: PassReport) -> int:
+    """Send the outbox, oldest first, and mark each event that the broker confirmed; how many those were.
+
+    The first one that the broker does not take ends it, so that events keep their order. One that fits no schema can
+    never be sent: it is reported and passed over, lest everything wait behind it.
+    """
+    sent, after = 0, 0
+    while not context.stopping():
+        with context.database.begin() as session:
+            events = outbox.unsent(session, BATCH, after=after)
+        for event in events:
+            after = event.id
+            if context.stopping():
+                return sent
+            try:
+                bus.publish(_outgoing(context, event))
+            except EventError as error:
+                _mark_failed(context, event, error)
+                report.errors.append(f"event {event.id} cannot be sent: {error}")
+            except BusError as error:
+                _mark_failed(context, event, error)
+                report.errors.append(str(error))
+                return sent
+            else:
+                with context.database.begin() as session:
+                    outbox.mark_sent(session, event.id, context.now())
+                metrics.EVENTS_SENT.inc()
+                sent += 1
+        if len(events) < BATCH:
+            break
+    return sent
+
+
+def _mark_failed(context: Context, event: OutboxEvent, error: BusError | EventError) -> None:
+    with context.database.begin() as session:
+        outbox.mark_failed(session, event.id, str(error))
+
+
+def _outgoing(context: Context, event: OutboxEvent) -> Outgoing:
+    return Outgoing(
+        kind=event.kind,
+        body=event.body,
+        message_id=str(event.message_id),
+        modname=context.config.fedmsg_publisher.modname,
+        koji_instance=context.config.fedmsg.instance,
+    )
+
+
+def _waiting(context: Context) -> int:
+    with context.database.begin() as session:
+        waiting, _ = outbox.backlog(session)
+    metrics.EVENTS_WAITING.set(waiting)
+    return waiting
+
+
+def _handler(context: Context, koji: KojiSession) -> Handler:
+    def handle(topic: str, body: Mapping[str, Any]) -> bool:
+        return watching.handle(context.database, koji, context.config, topic, body, context.now())
+
+    return handle
+
+
+SERVICE = Service("watcher", 1, prepare)
