@@ -15,17 +15,25 @@ from koschei.errors import RepositoryBroken
 def find_owners(packed: Path, metadata: MetadataFile, paths: Collection[str]) -> dict[str, list[str]]:
     """The checksums (`pkgid`) of the packages that own each of `paths`, in the order of the list; [] for none."""
     owners: dict[str, list[str]] = {path: [] for path in paths}
-    package = ""
+    package = current = ""
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal package
+        nonlocal package, current
+        finish()
+        current = ""
         if name == "package":
             package = attributes.get("pkgid", "")
 
-    def text(text: str) -> None:
-        if text in owners and package not in owners[text]:
-            owners[text].append(package)
+    def text(piece: str) -> None:
+        nonlocal current
+        current += piece
 
+    def finish() -> None:
+        path = current.strip()
+        if path in owners and package not in owners[path]:
+            owners[path].append(package)
+
+    # Millions of files: no handler for the end of an element, the next one's start tells as well.
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = start
@@ -35,6 +43,7 @@ def find_owners(packed: Path, metadata: MetadataFile, paths: Collection[str]) ->
         for chunk in checked_chunks(packed, metadata):
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
+        finish()
     except expat.ExpatError as error:
         raise RepositoryBroken(f"{metadata.href} is not XML: {error}") from error
     return owners

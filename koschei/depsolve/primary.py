@@ -137,6 +137,8 @@ def take_in_primary(packed: Path, metadata: MetadataFile, sorted_path: Path, scr
     try:
         with scratch.open("wb") as out:
             for chunk in checked_chunks(packed, metadata):
+                if b"\0" in chunk:
+                    raise RepositoryBroken(f"{metadata.href} is not written in UTF-8")
                 reader.parser.Parse(chunk, False)
                 out.write(chunk)
         reader.parser.Parse(b"", True)

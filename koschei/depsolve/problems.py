@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import solv
 
 CONFLICTING = "conflicting requests"
+UNEXPLAINED = f"Problem: {CONFLICTING}"
+INCLUDE_JOBS = 1
 
 
 def not_found(text: str) -> str:
@@ -19,24 +20,20 @@ def malformed(text: str, reason: object) -> str:
     return f"Malformed BuildRequires: {shown!r}: {reason}"
 
 
-def describe(problem: Any, source_id: int) -> str:
-    """One libsolv problem: `Problem: a` and a line ` - b` for each further rule that takes part in it."""
+def describe(problem: Any, key: str) -> str:
+    """One libsolv problem of request `key`: `Problem: a`, then a line ` - b` for each further rule that takes part."""
     sentences: list[str] = []
-    for rule in problem.findallproblemrules():
+    for rule in problem.findallproblemrules(INCLUDE_JOBS):
         for info in rule.allinfos():
-            sentence = describe_rule(info, source_id)
+            sentence = describe_rule(info, key)
             if sentence not in sentences:
                 sentences.append(sentence)
     return "Problem: " + "\n - ".join(sentences or [CONFLICTING])
 
 
-def describe_rule(info: Any, source_id: int) -> str:
-    """The source package is our device: that it requires what was asked for is the request itself."""
-    requires = info.type == solv.Solver.SOLVER_RULE_PKG_REQUIRES
-    if requires and info.solvable is not None and info.solvable.id == source_id and not info.dep.str().startswith("("):
+def describe_rule(info: Any, key: str) -> str:
+    if info.type == solv.Solver.SOLVER_RULE_JOB_NOTHING_PROVIDES_DEP:
+        return f"nothing provides {info.dep.str()} needed by {key}.src"
+    if info.type == solv.Solver.SOLVER_RULE_JOB:
         return CONFLICTING
     return str(info.problemstr())
-
-
-def in_order(problems: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(problems)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import solv
@@ -51,17 +51,22 @@ FLAGS = (
     URPM_REORDER,
 )
 NOT_PACKAGE_RULES = (solv.Solver.SOLVER_RULE_LEARNT, solv.Solver.SOLVER_RULE_UNKNOWN)
+INSTALL_PROVIDER = solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE_PROVIDES
 SOURCE_ARCHES = ("src", "nosrc")
 
 
 @dataclass(slots=True)
 class Request:
-    """A source package: its solvable, the ids of the dependencies that lead away from it, and what is wrong with it."""
+    """A source package: its solvable, its BuildRequires as text, parsed and as libsolv has them, and what is wrong.
+
+    Settled, `jobs` ask for each of the BuildRequires by itself, and `starts` are the ids of what leads away from it.
+    """
 
     solvable: Any
     requirements: list[tuple[str, Requirement, Any]]
-    starts: list[int]
     problems: list[str]
+    starts: list[int] = field(default_factory=list)
+    jobs: list[Any] = field(default_factory=list)
 
 
 class SolvEngine:
@@ -85,7 +90,7 @@ class SolvEngine:
         for request in opened.values():
             settle(pool, request)
         jobs = [
-            pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE_PROVIDES, dependency.id)
+            pool.Job(INSTALL_PROVIDER, dependency.id)
             for _, _, dependency in group.requirements
             if pool.whatprovides(dependency)
         ]
@@ -96,7 +101,7 @@ def add_request(pool: Any, sources: Any, key: str, build_requires: Sequence[str]
     """A source package `key`; sorted, so that the order of its BuildRequires does not matter."""
     solvable = sources.add_solvable()
     solvable.name, solvable.evr, solvable.arch = key, "", "src"
-    request = Request(solvable, [], [], [])
+    request = Request(solvable, [], [])
     for text in sorted(set(build_requires)):
         try:
             requirement = parse(text)
@@ -164,6 +169,7 @@ def settle(pool: Any, request: Request) -> None:
         else:
             request.starts.extend(make_dependency(pool, leaf, leaf.text).id for leaf in wanted(requirement))
         request.solvable.add_deparray(solv.SOLVABLE_REQUIRES, dependency)
+        request.jobs.append(pool.Job(INSTALL_PROVIDER, dependency.id))
 
 
 class SolvResolver:
@@ -182,13 +188,25 @@ class SolvResolver:
         self.nevras: dict[int, Nevra | None] = {}
 
     def base(self) -> Answer:
-        return self.answer(self.jobs, [], 0)
+        solver, solved = self.solve(self.jobs)
+        return self.resolved(solver) if solved else self.unresolved(self.explain(self.jobs, ""))
 
     def resolve(self, key: str) -> Answer:
         request = self.requests[key]
-        source = request.solvable.id
-        install = self.pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, source)
-        return self.answer([*self.jobs, install], request.problems, source)
+        # It comes first: behind the build group, weak dependencies are followed in another order than today.
+        install = self.pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, request.solvable.id)
+        solver, solved = self.solve([install, *self.jobs])
+        if solved and not request.problems:
+            return self.resolved(solver)
+        found = list(request.problems)
+        if not solved:
+            # One job for each of the BuildRequires, so that each problem is found, not just one for the package.
+            reasons = self.explain([*request.jobs, *self.jobs], key)
+            found += [reason for reason in reasons if reason != problems.UNEXPLAINED]
+            if not reasons or problems.UNEXPLAINED in reasons:
+                # A condition that the build group fulfils is nobody's rule but the source package's.
+                found += self.explain([install, *self.jobs], key)
+        return self.unresolved(found)
 
     def distances(self, key: str) -> Mapping[str, int]:
         return self.distances_in.walk(self.requests[key].starts)
@@ -203,16 +221,24 @@ class SolvResolver:
         solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, int(self.ignore_weak_deps))
         return solver
 
-    def answer(self, jobs: list[Any], known: Sequence[str], source: int) -> Answer:
-        solver = self.reused.solve(jobs) if self.ignore_weak_deps else None
-        found: list[Any] = []
-        if solver is None:
-            solver = self.new_solver()
-            found = solver.solve(jobs)
-        if known or found:
-            return Answer(
-                False, problems.in_order([*known, *(problems.describe(p, source) for p in found)]), frozenset()
-            )
+    def solve(self, jobs: list[Any]) -> tuple[Any, bool]:
+        """A Solver that has solved, and whether it could; its solution is what a new one would have found."""
+        if self.ignore_weak_deps:
+            solver, solved, certain = self.reused.solve(jobs)
+            if certain:
+                return solver, solved
+        solver = self.new_solver()
+        return solver, not solver.solve(jobs)
+
+    def explain(self, jobs: list[Any], key: str) -> list[str]:
+        # The solver must outlive its problems: the binding does not see to it.
+        solver = self.new_solver()
+        return [problems.describe(problem, key) for problem in solver.solve(jobs)]
+
+    def unresolved(self, found: list[str]) -> Answer:
+        return Answer(False, tuple(sorted(set(found))), frozenset())
+
+    def resolved(self, solver: Any) -> Answer:
         packages = (self.nevra(package) for package in solver.raw_decisions(1))
         return Answer(True, (), frozenset(package for package in packages if package is not None))
 
@@ -246,24 +272,23 @@ class ReusedSolver:
         self.fresh = 0.0
         self.average = 0.0
 
-    def solve(self, jobs: list[Any]) -> Any:
-        """The Solver with its solution, or None when only a new one can be trusted (see the top of this module)."""
+    def solve(self, jobs: list[Any]) -> tuple[Any, bool, bool]:
+        """The Solver, whether it could solve, and whether a new one would certainly decide the same (see the top)."""
         began = time.perf_counter()
         first = self.solver is None
         if first:
             self.solver = self.make()
         solver = self.solver
-        found = solver.solve(jobs)
+        solved = not solver.solve(jobs)
         took = time.perf_counter() - began
         if first:
             self.fresh = self.average = took
-        else:
-            self.average = self.MEMORY * self.average + (1 - self.MEMORY) * took
-            if self.average > self.fresh:
-                self.solver = None
-        if found or has_learnt(solver):
-            return None
-        return solver
+            return solver, solved, True
+        self.average = self.MEMORY * self.average + (1 - self.MEMORY) * took
+        if self.average > self.fresh:
+            self.solver = None
+        # That there is no solution is true whatever the order; the words are found by a new Solver anyway.
+        return solver, solved, not solved or not has_learnt(solver)
 
 
 def has_learnt(solver: Any) -> bool:
