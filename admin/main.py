@@ -6,7 +6,6 @@ its part; 70 a mistake in Koschei; 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -31,7 +30,7 @@ from koschei import __version__, logs
 from koschei.db.engine import first_line
 from koschei.errors import ConfigError, DatabaseError, KojiRefusal, KoscheiError, UserError
 
-REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED, NOBODY_READS = 1, 2, 3, 70, 130, 141
+REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
 
 
 class Root(Group):
@@ -59,9 +58,6 @@ def failed(error: Exception, admin: Admin) -> int:
         return error.exit_code
     if isinstance(error, click.Abort):
         return interrupted(admin)
-    if isinstance(error, BrokenPipeError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what is still flushed at exit
-        return NOBODY_READS
     if admin.debug:
         traceback.print_exception(error)
     if isinstance(error, KoscheiError):

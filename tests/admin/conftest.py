@@ -1,0 +1,106 @@
+"""The command line in this process, with a database of its own and no Koji unless a test brings one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from admin.main import cli
+from koschei.db.engine import Database
+from koschei.model import BasePackage, Collection, LogEntry, Package
+
+NOBODY = "http://127.0.0.1:9/kojihub"  # the discard port: connections are refused
+
+
+@dataclass
+class Shell:
+    """Somebody called alice at a shell."""
+
+    folder: Path
+    settings: Path
+    env: dict[str, str]
+
+    def configure(self, text: str) -> None:
+        """Add settings."""
+        with self.settings.open("a") as file:
+            file.write(f"{text}\n")
+
+    def run(self, *args: str, **env: str) -> Result:
+        """Run koschei-admin; whatever it raised is not swallowed."""
+        result = CliRunner(env={**self.env, **env}).invoke(cli, args)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+    def ok(self, *args: str) -> str:
+        """Run a command that must succeed; what it printed."""
+        result = self.run(*args)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+
+MakeShell = Callable[[str], Shell]
+
+
+@pytest.fixture
+def make_shell(tmp_path: Path) -> Iterator[MakeShell]:
+    """Makes a shell whose settings name this database."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def make(url: str) -> Shell:
+        settings = tmp_path / "settings.toml"
+        settings.write_text(f'db_url = "{url}"\n')
+        env = {"KOSCHEI_CONFIG": str(settings), "SUDO_USER": "alice", "KOSCHEI__KOJI_CONFIG__SERVER": NOBODY}
+        return Shell(tmp_path, settings, env)
+
+    yield make
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def shell(make_shell: MakeShell, database_url: str) -> Shell:
+    return make_shell(database_url)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The database that the shell's commands work on, with the collections f27 and f28 and two packages in each."""
+    found = Database(database_url)
+    with found.begin() as session:
+        bases = [BasePackage(name=name) for name in ("foo", "bar")]
+        for number, name in enumerate(("f27", "f28")):
+            collection = Collection(
+                name=name,
+                display_name=f"Fedora {name[1:]}",
+                order=number,
+                target=name,
+                dest_tag=name,
+                build_tag=f"{name}-build",
+            )
+            session.add(collection)
+            session.add_all(Package(base=base, name=base.name, collection=collection) for base in bases)
+    yield found
+    found.dispose()
+
+
+def package(session: Session, name: str, collection: str) -> Package:
+    """A package as it is now."""
+    query = select(Package).join(Collection).where(Package.name == name, Collection.name == collection)
+    return session.scalars(query).one()
+
+
+def audit_log(session: Session) -> list[tuple[str, str]]:
+    """Who did what."""
+    entries = session.scalars(select(LogEntry).order_by(LogEntry.id))
+    return [(entry.user.name if entry.user else "", entry.message) for entry in entries]

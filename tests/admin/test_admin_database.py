@@ -1,0 +1,134 @@
+"""Commands about the tables: safe to repeat, safe twice at once, and rights for the unprivileged role."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from koschei.db import schema
+from koschei.db.engine import Database
+from tests.admin.conftest import MakeShell, Shell, audit_log
+
+SCRIPT = Path(sys.executable).parent / "koschei-admin"
+ROLE = 'o"dd %role'
+
+
+@pytest.fixture
+def fresh(make_shell: MakeShell, empty_database_url: str) -> Shell:
+    return make_shell(empty_database_url)
+
+
+def test_tables_are_made_once_and_left_alone_after(fresh: Shell, empty_database_url: str) -> None:
+    assert fresh.ok("create-db") == f"Database upgraded from nothing to {schema.head()}\n"
+    assert fresh.ok("create-db") == f"The database is at revision {schema.head()} already\n"
+    database = Database(empty_database_url)
+    with database.begin() as session:
+        assert audit_log(session) == [("alice", f"Database upgraded from nothing to {schema.head()}")]
+    database.dispose()
+    assert "Admin notice added" in fresh.ok("set-notice", "ready")
+
+
+def test_two_that_make_the_tables_at_once_do_not_hinder_each_other(fresh: Shell, empty_database_url: str) -> None:
+    env = {**os.environ, **fresh.env}
+    both = [
+        subprocess.Popen([SCRIPT, "create-db"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    replies = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], replies
+    assert schema.current(empty_database_url) == schema.head()
+
+
+def test_alembic_has_our_database_and_our_revisions(fresh: Shell, empty_database_url: str) -> None:
+    def alembic(*args: str) -> str:
+        env = {**os.environ, **fresh.env}
+        reply = subprocess.run([SCRIPT, "alembic", *args], env=env, capture_output=True, text=True, check=True)
+        return reply.stdout
+
+    alembic("upgrade", "head")
+    assert schema.current(empty_database_url) == schema.head()
+    assert f"{schema.head()} (head)" in alembic("current")
+    assert "usage: koschei-admin alembic upgrade" in alembic("upgrade", "--help")
+    assert "CREATE TABLE package" in alembic("upgrade", "head", "--sql")
+    alembic("downgrade", "base")
+    assert schema.current(empty_database_url) is None
+
+
+def test_a_revision_that_does_not_exist_is_refused(fresh: Shell) -> None:
+    result = fresh.run("alembic", "upgrade", "nonsense")
+    assert result.exit_code == 1
+    assert "nonsense" in result.stderr
+
+
+def test_alembic_without_a_command_is_a_usage_error(fresh: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fresh.run("alembic").exit_code == 2
+
+
+def test_db_check_tells_what_to_run(fresh: Shell, make_shell: MakeShell) -> None:
+    result = fresh.run("db-check")
+    assert result.exit_code == 3
+    assert "run `koschei-admin create-db`" in result.stdout
+    fresh.ok("create-db")
+    checks = json.loads(fresh.ok("db-check", "--json"))
+    assert {check["name"]: check["well"] for check in checks} == {"server": True, "revision": True}
+    result = make_shell("postgresql://koschei@127.0.0.1:1/x").run("db-check")
+    assert result.exit_code == 3
+    assert "NOT OK  server: PostgreSQL does not answer" in result.stdout
+
+
+# the role that the services connect as
+
+
+@pytest.fixture
+def role(empty_database_url: str) -> Iterator[str]:
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    name = engine.dialect.identifier_preparer.quote(ROLE)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN")
+    yield ROLE
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {name}")
+        connection.exec_driver_sql(f"DROP ROLE {name}")
+
+
+def test_the_unprivileged_role_may_change_rows_but_no_tables(fresh: Shell, empty_database_url: str, role: str) -> None:
+    fresh.ok("create-db")
+    fresh.env["KOSCHEI__UNPRIV_DB_USERNAME"] = role
+    result = fresh.run("db-check")
+    assert result.exit_code == 3
+    assert "may not read and write every table" in result.stdout
+    fresh.ok("create-db")
+    assert "ok      rights" in fresh.ok("db-check")
+
+    engine = create_engine(make_url(empty_database_url).set(username=role), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO base_package (name) VALUES ('foo')"))
+        assert connection.execute(text("DELETE FROM base_package RETURNING name")).all() == [("foo",)]
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="must be owner"):
+        connection.execute(text("DROP TABLE base_package"))
+
+
+def test_somebody_who_owns_nothing_cannot_make_tables(
+    fresh: Shell, make_shell: MakeShell, empty_database_url: str, role: str
+) -> None:
+    url = make_url(empty_database_url).set(username=role).render_as_string(hide_password=False)
+    result = make_shell(url).run("create-db")
+    assert result.exit_code == 3
+    assert "Connect as the owner" in result.stderr
+
+
+def test_a_role_that_does_not_exist_is_an_error_in_the_settings(fresh: Shell) -> None:
+    result = fresh.run("create-db", KOSCHEI__UNPRIV_DB_USERNAME="nobody_there")
+    assert result.exit_code == 2
+    assert "unpriv_db_username" in result.stderr
+    assert "nobody_there" in result.stderr
