@@ -123,7 +123,7 @@ def connect(config: KojiConfig, *, anonymous: bool) -> Client:
         except koji.AuthError as error:
             client.forget()
             if not error.fromFault:
-                _raise_if_away(config)
+                _raise_if_away(config.server, opts)
             raise KojiAuthError(
                 f"Koji at {config.server} does not let us in with {config.login_method}: {error}. "
                 "Check koji_config.login_args."
@@ -137,12 +137,12 @@ def connect(config: KojiConfig, *, anonymous: bool) -> Client:
     return client
 
 
-def _raise_if_away(config: KojiConfig) -> None:
+def _raise_if_away(server: str, opts: dict[str, Any]) -> None:
     """Raise KojiOutage if the hub does not work at all.
 
     ssl_login and gssapi_login report every trouble, an unplugged cable too, as an AuthError of their own.
     """
-    client = Client(config.server, options(config))
+    client = Client(server, opts)
     try:
         client.callMethod("getAPIVersion")
     except CLIENT_ERRORS as error:
