@@ -127,10 +127,10 @@ class BuildResolution:
             if answer is not None and answer.resolved and resolver is not None:
                 new_ids = self.ids.ids(session, answer.installed)
                 store_dependencies(session, row.id, new_ids.values())
-                compare(session, row, resolver.distances(key(build)))
+                compare(session, row, lambda: resolver.distances(key(build)))
                 newer = _neighbour(session, row, newer=True)
                 if newer is not None:
-                    compare(session, newer, _stored_distances(session, newer))
+                    compare(session, newer, lambda: _stored_distances(session, newer))
             elif package.last_build_id == row.id:
                 # Nobody will know what this build was made with: only a new one can be compared with.
                 package.build_priority = self.config.priorities.newly_added
@@ -145,17 +145,21 @@ def key(build: Build) -> str:
     return f"{build.package.name}-{build.version}-{build.release}"
 
 
-def compare(session: Session, build: Build, distances: Mapping[str, int]) -> None:
+def compare(session: Session, build: Build, distances: Callable[[], Mapping[str, int]]) -> None:
     """Store the differences between a build's dependencies and those of the resolved build before it.
 
-    Replaces what was stored: when builds are resolved out of order, the later ones are compared again.
+    Replaces what was stored: when builds are resolved out of order, the later ones are compared again. Distances are
+    asked for only when something differs.
     """
-    session.execute(delete(AppliedChange).where(AppliedChange.build_id == build.id))
     previous = _neighbour(session, build, newer=False)
     if previous is None:
         return
     sets = load_dependencies(session, [previous.id, build.id])
-    changes = dependency_changes(sets.get(previous.id), sets.get(build.id), distances)
+    before, after = sets.get(previous.id), sets.get(build.id)
+    changes = dependency_changes(before, after, {})
+    if changes:
+        changes = dependency_changes(before, after, distances())
+    session.execute(delete(AppliedChange).where(AppliedChange.build_id == build.id))
     rows = [
         {"build_id": build.id, "prev_dep_id": prev, "curr_dep_id": curr, "distance": distance}
         for prev, curr, distance in change_rows(changes, {})
