@@ -77,7 +77,7 @@ class Timings:
 
 # Which stage of a build an outcome befalls when nothing else is said.
 _STAGES: Mapping[str, str] = {
-    "ok": "",
+    "ok": "arch",
     "policy": "build",
     "lock": "build",
     "freed": "build",
@@ -97,7 +97,8 @@ class Outcome:
     kind: ok, arch_failed (1005), srpm_failed (1005), buildroot (1012), infra (code 1 with a traceback), lock (1001),
     policy (1004, no children), freed (OPEN, FREE, OPEN again, then on as if nothing had happened), stuck (never ends),
     canceled (by somebody else). duration: seconds that replace those drawn from the timings. stage: where, if not
-    where the kind usually happens. text: the fault's text instead of the usual one; log: the end of build.log.
+    where the kind usually happens (a mere duration means 'arch'). text: the fault's text instead of the usual one;
+    log: the end of build.log.
     """
 
     kind: str = "ok"
@@ -111,10 +112,8 @@ class Outcome:
             raise ValueError(f"no such outcome: {self.kind!r}; choose from {', '.join(_STAGES)}")
 
     def at(self, stage: str) -> Outcome:
-        """This outcome as far as it concerns `stage`: another stage's misfortune is no concern, a duration is."""
-        if self.kind == "ok" or (self.stage or _STAGES[self.kind]) == stage:
-            return self
-        return Outcome()
+        """This outcome if it concerns `stage`; all is well at the others."""
+        return self if (self.stage or _STAGES[self.kind]) == stage else Outcome()
 
 
 @dataclass(frozen=True)

@@ -466,17 +466,21 @@ def exchanges() -> Iterator[Any]:
         content = json.loads(path.read_text())
         if isinstance(content, dict) and "exchanges" in content:
             for number, exchange in enumerate(content["exchanges"]):
-                if exchange.get("method"):
+                if exchange.get("method") and not reason_against(path.stem, number):
                     yield pytest.param(path.stem, number, id=f"{path.stem}-{number}-{exchange['method']}")
 
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recordings in {RECORDINGS}")
 @pytest.mark.parametrize(("stem", "number"), list(exchanges()))
 def test_answers_as_the_real_hub_did(stem: str, number: int) -> None:
-    reason = reason_against(stem, number)
-    if reason:
-        pytest.skip(reason)
     compare(recording(stem)[number], replayed(stem)[number])
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recordings in {RECORDINGS}")
+@pytest.mark.parametrize("entry", NOT_COMPARABLE, ids=str)
+def test_what_is_not_comparable_was_recorded(entry: Any) -> None:
+    stem, number = entry if isinstance(entry, tuple) else (entry, 0)
+    assert recording(stem)[number]["method"]
 
 
 def test_has_every_method_of_the_specification() -> None:

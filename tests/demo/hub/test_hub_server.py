@@ -1,0 +1,120 @@
+"""The server besides XML-RPC: files, pages, certificates, and what it refuses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from pathlib import Path
+
+import httpx
+import koji
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from demo.hub import Hub, HubServer
+
+SRC = "../packages/bash/5.2.37/1.fc43/src/bash-5.2.37-1.fc43.src.rpm"
+
+
+def test_serves_repositories_and_logs(hub: Hub, server: HubServer) -> None:
+    answer = httpx.get(f"{server.topurl}/repos/f43-build/latest/x86_64/repodata/repomd.xml")
+    assert answer.status_code == 200
+    assert "<repomd" in answer.text
+    with hub.locked():
+        task = hub.submit(SRC, "f43", {"scratch": True}, 2, 30)
+    hub.wait_task(task.id)
+    log = httpx.get(f"{server.topurl}/work/{koji.pathinfo.taskrelpath(task.children[1])}/build.log")
+    assert log.headers["Content-Type"] == "text/plain"
+    assert "Child return code was: 0" in log.text
+    head = httpx.head(str(log.url))
+    assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing", "repos", "../secret", "%2e%2e/secret", "repos/../../secret", "link", "a%00b", "/etc/passwd"]
+)
+def test_serves_nothing_outside_its_directory(hub: Hub, server: HubServer, path: str) -> None:
+    (hub.topdir.parent / "secret").write_text("secret")
+    (hub.topdir / "link").symlink_to("../secret")
+    assert httpx.get(f"{server.topurl}/{path}").status_code == 404
+
+
+def test_get_is_not_allowed_on_the_hub_and_garbage_is_a_bad_request(server: HubServer) -> None:
+    got = httpx.get(server.hub_url)
+    assert (got.status_code, got.headers["Allow"]) == (405, "POST")
+    for body in (b"", b"<methodCall>", b"\xff\xfe nonsense"):
+        assert httpx.post(server.hub_url, content=body).status_code == 400
+    assert httpx.post(f"{server.weburl}/elsewhere", content=b"").status_code == 404
+
+
+def test_uploads_cannot_leave_the_work_directory(hub: Hub, server: HubServer) -> None:
+    session = koji.ClientSession(server.hub_url, {"user": "koschei", "password": "secret"})
+    session.login()
+    victim = hub.topdir.parent / "victim"
+    victim.write_text("untouched")
+    for path in ("../..", "/tmp", "a/../../.."):
+        with pytest.raises(koji.GenericError, match="Invalid file name"):
+            session._callMethod("rawUpload", (b"evil", 0, path, "victim"), {"overwrite": True})
+    assert victim.read_text() == "untouched"
+    session.rsession.close()
+
+
+def test_pages_of_tasks_builds_and_packages_exist(server: HubServer) -> None:
+    task = httpx.get(f"{server.weburl}/taskinfo", params={"taskID": 1})
+    assert "buildSRPMFromSCM" in httpx.get(f"{server.weburl}/taskinfo", params={"taskID": 2}).text
+    assert task.headers["Content-Type"].startswith("text/html")
+    assert "bash-5.2.37-1.fc43" in httpx.get(f"{server.weburl}/buildinfo", params={"buildID": 1}).text
+    assert "bash-5.2.37-1.fc43" in httpx.get(f"{server.weburl}/packageinfo", params={"packageID": "bash"}).text
+    for missing in ("taskinfo?taskID=999", "taskinfo?taskID=x", "buildinfo", "nosuchpage"):
+        assert httpx.get(f"{server.weburl}/{missing}").status_code == 404
+
+
+def test_ssllogin_without_a_certificate_is_unauthorized(server: HubServer) -> None:
+    body = koji.xmlrpcplus.dumps((None,), "sslLogin")
+    answer = httpx.post(f"{server.hub_url}/ssllogin", content=body)
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Negotiate")
+
+
+def certificate(folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None) -> Path:
+    """A certificate with its key in one file; the first one signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    made = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
+    encoding = serialization.Encoding.PEM
+    secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / f"{name}.pem"
+    path.write_bytes(made.public_bytes(encoding) + secret)
+    return path
+
+
+def test_a_client_certificate_logs_in_the_user_it_names(hub: Hub, tmp_path: Path) -> None:
+    authority = certificate(tmp_path, "authority", None)
+    signing = x509.load_pem_x509_certificate(authority.read_bytes())
+    key = serialization.load_pem_private_key(authority.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    server_pem, client_pem = (certificate(tmp_path, name, (signing, key)) for name in ("localhost", "koschei"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_pem)
+    context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with HubServer(hub, tls=context) as server:
+        session = koji.ClientSession(server.hub_url.replace("127.0.0.1", "localhost"))
+        session.ssl_login(str(client_pem), None, str(authority))
+        user = session.getLoggedInUser()
+        assert (user["name"], user["authtype"]) == ("koschei", koji.AUTHTYPES["SSL"])
+        session.rsession.close()
