@@ -1,14 +1,16 @@
-"""Commands about the database's tables."""
+"""Commands about the database's tables, and about everything else that Koschei stands on."""
 
 from __future__ import annotations
+
+import sys
 
 import click
 from alembic.config import CommandLine
 from alembic.util import CommandError
 
-from admin.commands_status import show_checks
 from admin.context import Admin
 from admin.options import Command, json_option, pass_admin
+from admin.output import print_json
 from koschei import audit, selfcheck
 from koschei.db import schema
 from koschei.db.engine import Database, translated
@@ -66,7 +68,7 @@ def alembic(admin: Admin, arguments: tuple[str, ...]) -> None:
     if not hasattr(options, "cmd"):
         line.parser.error("which of its commands?")
     config = schema.alembic_config(url)
-    config.cmd_opts = options
+    config.cmd_opts, config.stdout = options, sys.stdout
     options.raiseerr = True
     try:
         with translated():
@@ -94,4 +96,26 @@ def db_check(ctx: click.Context, as_json: bool) -> None:
     show_checks(ctx, selfcheck.database_checks(ctx.ensure_object(Admin).config), as_json)
 
 
-COMMANDS = (create_db, alembic, db_check)
+@click.command("selfcheck", cls=Command, examples=("koschei-admin selfcheck",))
+@json_option
+@click.pass_context
+def check(ctx: click.Context, as_json: bool) -> None:
+    """Check what Koschei stands on.
+
+    That is PostgreSQL, our tables in it, Koji and the solver; the exit status is 3 if anything is not well.
+    """
+    show_checks(ctx, selfcheck.all_checks(ctx.ensure_object(Admin).config), as_json)
+
+
+def show_checks(ctx: click.Context, checks: tuple[selfcheck.Check, ...], as_json: bool) -> None:
+    """Print checks; the exit status tells whether all is well."""
+    if as_json:
+        print_json(checks)
+    else:
+        for one in checks:
+            click.echo(f"{'ok' if one.well else 'NOT OK':8}{one.name}: {one.text}")
+    if not all(one.well for one in checks):
+        ctx.exit(3)
+
+
+COMMANDS = (create_db, alembic, db_check, check)

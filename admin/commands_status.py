@@ -16,7 +16,6 @@ from rich.text import Text
 from admin.context import Admin, now
 from admin.options import Command, Group, json_option, pass_admin
 from admin.output import ago, duration, print_json
-from koschei import selfcheck
 from koschei import status as operations
 from koschei.config import masked
 from koschei.errors import NotFoundError
@@ -173,26 +172,4 @@ def _toml(value: Any) -> str:
     return json.dumps(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-@click.command("selfcheck", cls=Command, examples=("koschei-admin selfcheck",))
-@json_option
-@click.pass_context
-def check(ctx: click.Context, as_json: bool) -> None:
-    """Check what Koschei stands on.
-
-    That is PostgreSQL, our tables in it, Koji and the solver; the exit status is 3 if anything is not well.
-    """
-    show_checks(ctx, selfcheck.all_checks(ctx.ensure_object(Admin).config), as_json)
-
-
-def show_checks(ctx: click.Context, checks: tuple[selfcheck.Check, ...], as_json: bool) -> None:
-    """Print checks; the exit status tells whether all is well."""
-    if as_json:
-        print_json(checks)
-    else:
-        for one in checks:
-            click.echo(f"{'ok' if one.well else 'NOT OK':8}{one.name}: {one.text}")
-    if not all(one.well for one in checks):
-        ctx.exit(3)
-
-
-COMMANDS = (status, config, check)
+COMMANDS = (status, config)

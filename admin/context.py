@@ -11,19 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from koschei import collections
 from koschei.audit import Actor
 from koschei.config import Config, load
 from koschei.db import schema
 from koschei.db.engine import Database
 from koschei.errors import DatabaseError
-from koschei.koji.session import KojiSession
 from koschei.model import Collection, Environment
+
+if TYPE_CHECKING:
+    from koschei.koji.session import KojiSession
 
 HOW_TO_UPGRADE = "`koschei-admin create-db` brings it up to date, `koschei-admin db-check` looks closer"
 
@@ -54,6 +56,8 @@ class Admin:
     @cached_property
     def koji(self) -> KojiSession:
         """Koji, as the settings say we log in there."""
+        from koschei.koji.session import KojiSession  # late: its libraries take long to load, and few commands need it
+
         return KojiSession(self.config.koji_config)
 
     @property
@@ -92,12 +96,14 @@ class Admin:
 
     def find_collection(self, session: Session) -> Collection | None:
         """The collection that was named on the command line. Errors: NotFoundError."""
-        return None if self.collection is None else collections.by_name(session, self.collection)
+        return None if self.collection is None else self.the_collection(session)
 
     def the_collection(self, session: Session) -> Collection:
         """The same, for commands that cannot do without."""
         if self.collection is None:
             raise click.UsageError("Missing option '--collection'")
+        from koschei import collections  # late, for the same reason
+
         return collections.by_name(session, self.collection)
 
     def close(self) -> None:

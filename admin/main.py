@@ -6,6 +6,7 @@ its part; 70 a mistake in Koschei; 130 interrupted.
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
 from pathlib import Path
@@ -15,15 +16,7 @@ import click
 import psycopg2.errors
 from sqlalchemy.exc import DBAPIError
 
-from admin import (
-    commands_builds,
-    commands_collections,
-    commands_database,
-    commands_notices,
-    commands_packages,
-    commands_status,
-    interrupts,
-)
+from admin import interrupts
 from admin.context import Admin
 from admin.options import Group, config_option, takes_collection
 from koschei import __version__, logs
@@ -33,8 +26,35 @@ from koschei.errors import ConfigError, DatabaseError, KojiRefusal, KoscheiError
 REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
 
 
+# Which module has which command: a module is loaded when its command is used, or everybody's help is wanted.
+COMMANDS = {
+    "add-pkg": "packages",
+    "alembic": "database",
+    "clear-notice": "notices",
+    "config": "status",
+    "create-collection": "collections",
+    "create-db": "database",
+    "db-check": "database",
+    "edit-collection": "collections",
+    "selfcheck": "database",
+    "set-notice": "notices",
+    "set-priority": "packages",
+    "status": "status",
+    "submit-build": "builds",
+}
+
+
 class Root(Group):
     """The whole command line; errors become a line on standard error and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module = importlib.import_module(f"admin.commands_{COMMANDS[cmd_name]}")
+            self.commands.update({command.name: command for command in module.COMMANDS})
+        return self.commands.get(cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, and end the process."""
@@ -118,18 +138,6 @@ def cli(ctx: click.Context, config_paths: tuple[Path, ...], collection: str | No
     command = cli.get_command(ctx, ctx.invoked_subcommand or "")
     if collection is not None and command is not None and not takes_collection(command):
         raise click.UsageError(f"{ctx.invoked_subcommand} does not take --collection")
-
-
-for module in (
-    commands_collections,
-    commands_packages,
-    commands_builds,
-    commands_notices,
-    commands_status,
-    commands_database,
-):
-    for command in module.COMMANDS:
-        cli.add_command(command)
 
 
 def main() -> None:

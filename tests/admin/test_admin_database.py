@@ -50,17 +50,12 @@ def test_two_that_make_the_tables_at_once_do_not_hinder_each_other(fresh: Shell,
 
 
 def test_alembic_has_our_database_and_our_revisions(fresh: Shell, empty_database_url: str) -> None:
-    def alembic(*args: str) -> str:
-        env = {**os.environ, **fresh.env}
-        reply = subprocess.run([SCRIPT, "alembic", *args], env=env, capture_output=True, text=True, check=True)
-        return reply.stdout
-
-    alembic("upgrade", "head")
+    fresh.ok("alembic", "upgrade", "head")
     assert schema.current(empty_database_url) == schema.head()
-    assert f"{schema.head()} (head)" in alembic("current")
-    assert "usage: koschei-admin alembic upgrade" in alembic("upgrade", "--help")
-    assert "CREATE TABLE package" in alembic("upgrade", "head", "--sql")
-    alembic("downgrade", "base")
+    assert f"{schema.head()} (head)" in fresh.ok("alembic", "current")
+    assert "usage: koschei-admin alembic upgrade" in fresh.ok("alembic", "upgrade", "--help")
+    assert "CREATE TABLE package" in fresh.ok("alembic", "upgrade", "head", "--sql")
+    fresh.ok("alembic", "downgrade", "base")
     assert schema.current(empty_database_url) is None
 
 

@@ -27,9 +27,14 @@ from tests.support import wait_until
 SCRIPT = Path(sys.executable).parent / "koschei-admin"
 
 
+CTX = click.Context(cli)
+
+
 def commands(group: click.Group = cli, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
     found: dict[tuple[str, ...], click.Command] = {}
-    for name, command in group.commands.items():
+    for name in group.list_commands(CTX):
+        command = group.get_command(CTX, name)
+        assert command is not None, name
         if isinstance(command, click.Group):
             found |= commands(command, (*prefix, name))
         else:
