@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 from collections.abc import Callable
 
 Action = Callable[[], None]
+
+log = logging.getLogger(__name__)
 
 
 class Agenda:
@@ -38,6 +41,10 @@ class Agenda:
         try:
             while self._heap and self._heap[0][0] <= until:
                 self._running_at, _, action = heapq.heappop(self._heap)
-                action()
+                try:
+                    action()
+                except Exception:
+                    # What failed (a full disk, say) is nobody's answer, and must not keep the rest from happening.
+                    log.exception("the hub could not do what was due")
         finally:
             self._running_at = None

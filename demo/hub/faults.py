@@ -40,6 +40,7 @@ class Faults:
             self._offline: str | None = None
             self._lockout = False
             self._http: int | None = None
+            self.files_status: int | None = None
             self._html = 0
             self._reset: Counter[str | None] = Counter()
             self._cut_before: Counter[str | None] = Counter()
@@ -59,8 +60,12 @@ class Faults:
         self._lockout = True
 
     def http(self, status: int) -> None:
-        """Every request is answered with this HTTP status and no XML."""
+        """Every request to the hub is answered with this HTTP status and no XML; files are not."""
         self._http = status
+
+    def files(self, status: int) -> None:
+        """Every file below /kojifiles is answered with this HTTP status."""
+        self.files_status = status
 
     def html(self, n: int = 1) -> None:
         """The next n requests get a cheerful HTML page with status 200."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import createrepo_c
 import koji
 
+from .createrepo import createrepo_c
 from .rpmdata import Dep, binary_provides, digest, parse_deps
 from .tables import Rpm
 

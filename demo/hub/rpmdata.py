@@ -96,70 +96,87 @@ def digest(*parts: object) -> str:
 def header(source: SourcePackage, binary: Binary | None, arch: str, buildtime: int) -> dict[str, Any]:
     """The RPM header by upper-case tag name; of the SRPM when `binary` is None."""
     if binary is None:
-        requires, provides = srpm_requires(source), [Dep(source.name, source.evr, 8)]
-        conflicts: list[Dep] = []
-        obsoletes: list[Dep] = []
-        recommends: list[Dep] = []
         name, version, files = source.name, source.version, [f"{source.name}.spec"]
+        head = {
+            "ARCH": "noarch",
+            "SOURCERPM": None,
+            "BUILDARCHS": list(source.build_archs),
+            "EXCLUSIVEARCH": list(source.exclusive_arch),
+            "EXCLUDEARCH": list(source.exclude_arch),
+            "SOURCEPACKAGE": 1,
+            "SPEC": f"Name: {source.name}\nVersion: {source.version}\n",
+        }
+        summary = source.summary
     else:
-        requires, provides = parse_deps(binary.requires), binary_provides(source, binary, arch)
-        conflicts, obsoletes = parse_deps(binary.conflicts), parse_deps(binary.obsoletes)
-        recommends = parse_deps(binary.recommends)
         name, version, files = binary.name, binary.version or source.version, list(binary.files)
+        head = {"ARCH": arch, "SOURCERPM": source.srpm, "BUILDARCHS": [], "EXCLUSIVEARCH": [], "EXCLUDEARCH": []}
+        summary = binary.summary
     unique = digest(source.nvr, name, arch)
-    head: dict[str, Any] = {
+    return {
+        **head,
+        **_build_headers(unique, source, buildtime),
+        **_file_headers(files, buildtime),
+        **_dependency_headers(source, binary, arch),
+        "NAME": name,
+        "VERSION": version,
+        "RELEASE": source.release,
+        "EPOCH": source.epoch,
+        "SUMMARY": summary or f"Sample package {name}",
+        "DESCRIPTION": f"Sample package {name}.",
+    }
+
+
+def _build_headers(unique: str, source: SourcePackage, buildtime: int) -> dict[str, Any]:
+    """The tags that say how, when and by whom the RPM was made."""
+    return {
         "HEADERI18NTABLE": ["C"],
         "SIGSIZE": 2454,
         "SIGMD5": koji.xmlrpcplus.xmlrpc_client.Binary(bytes.fromhex(unique[:32])),
         "SHA1HEADER": unique[:40],
         "SHA256HEADER": unique,
-        "NAME": name,
-        "VERSION": version,
-        "RELEASE": source.release,
-        "EPOCH": source.epoch,
-        "SUMMARY": (binary.summary if binary else source.summary) or f"Sample package {name}",
-        "DESCRIPTION": f"Sample package {name}.",
         "BUILDTIME": buildtime,
         "BUILDHOST": "builder1",
+        "COOKIE": f"builder1 {buildtime}",
         "SIZE": 457,
         "LONGSIZE": 457,
+        "ARCHIVESIZE": 704,
         "LICENSE": "MIT",
         "GROUP": "Unspecified",
         "OS": "linux",
-        "ARCH": "noarch" if binary is None else arch,
-        "SOURCERPM": None if binary is None else source.srpm,
         "PAYLOADFORMAT": "cpio",
         "PAYLOADCOMPRESSOR": "zstd",
         "PAYLOADFLAGS": "19",
-        "RPMVERSION": "4.20.1",
-        "ENCODING": "utf-8",
-        "FILEDIGESTALGO": 8,
-        "COOKIE": f"builder1 {buildtime}",
-        "CHANGELOGTIME": [buildtime],
-        "CHANGELOGNAME": [f"Packager <packager@example.org> - {source.evr}"],
-        "CHANGELOGTEXT": ["- New version"],
         "PAYLOADDIGEST": [unique],
         "PAYLOADDIGESTALGO": 8,
         "PAYLOADDIGESTALT": [unique],
-        "ARCHIVESIZE": 704,
-        **_file_headers(files, buildtime),
-        "BUILDARCHS": list(source.build_archs) if binary is None else [],
-        "EXCLUSIVEARCH": list(source.exclusive_arch) if binary is None else [],
-        "EXCLUDEARCH": list(source.exclude_arch) if binary is None else [],
+        "RPMVERSION": "4.20.1",
+        "ENCODING": "utf-8",
+        "FILEDIGESTALGO": 8,
+        "CHANGELOGTIME": [buildtime],
+        "CHANGELOGNAME": [f"Packager <packager@example.org> - {source.evr}"],
+        "CHANGELOGTEXT": ["- New version"],
     }
+
+
+def _dependency_headers(source: SourcePackage, binary: Binary | None, arch: str) -> dict[str, Any]:
+    """NAME, VERSION, FLAGS and NEVRS of each kind of dependency; the plural is another word for NAME."""
     if binary is None:
-        head |= {"SOURCEPACKAGE": 1, "SPEC": f"Name: {source.name}\nVersion: {source.version}\n"}
-    for singular, plural, deps in (
-        ("PROVIDE", "PROVIDES", provides),
-        ("REQUIRE", "REQUIRES", requires),
-        ("CONFLICT", "CONFLICTS", conflicts),
-        ("OBSOLETE", "OBSOLETES", obsoletes),
-        ("RECOMMEND", "RECOMMENDS", recommends),
-    ):
-        head[plural] = head[f"{singular}NAME"] = [dep.name for dep in deps]
-        head[f"{singular}VERSION"] = [dep.version for dep in deps]
-        head[f"{singular}FLAGS"] = [dep.flags for dep in deps]
-        head[f"{singular}NEVRS"] = [str(dep) for dep in deps]
+        kinds = {"PROVIDE": [Dep(source.name, source.evr, 8)], "REQUIRE": srpm_requires(source)}
+    else:
+        kinds = {
+            "PROVIDE": binary_provides(source, binary, arch),
+            "REQUIRE": parse_deps(binary.requires),
+            "CONFLICT": parse_deps(binary.conflicts),
+            "OBSOLETE": parse_deps(binary.obsoletes),
+            "RECOMMEND": parse_deps(binary.recommends),
+        }
+    head: dict[str, Any] = {}
+    for kind in ("PROVIDE", "REQUIRE", "CONFLICT", "OBSOLETE", "RECOMMEND"):
+        deps = kinds.get(kind, [])
+        head[f"{kind}S"] = head[f"{kind}NAME"] = [dep.name for dep in deps]
+        head[f"{kind}VERSION"] = [dep.version for dep in deps]
+        head[f"{kind}FLAGS"] = [dep.flags for dep in deps]
+        head[f"{kind}NEVRS"] = [str(dep) for dep in deps]
     return head
 
 

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path.startswith("/kojihub"):
             self._send(HTTPStatus.METHOD_NOT_ALLOWED, b"", "text/plain", {"Allow": "POST"})
             return
-        status = self.server.hub.faults.judge("").http
+        status = self.server.hub.faults.files_status
         if status is not None:
             self._send(HTTPStatus(status), b"outage\n", "text/plain")
         elif url.path.startswith("/koji/"):

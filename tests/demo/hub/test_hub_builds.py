@@ -329,3 +329,13 @@ def test_scratch_results_move_to_the_scratch_area_and_stay_readable(hub: Hub, co
 def test_an_outcome_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="no such outcome: 'exploded'"):
         Outcome("exploded")
+
+
+def test_what_fails_inside_the_hub_does_not_stop_its_time(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise OSError("no space left")
+
+    with hub.locked():
+        hub.agenda.after(0.0, fail)
+    assert ended(hub, scratch(hub)) == "CLOSED"
+    assert "no space left" in caplog.text

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import createrepo_c
 import koji
 import pytest
 
 from demo.hub import Binary, Hub, SourcePackage
+from demo.hub.createrepo import createrepo_c
 from demo.hub.repodata import RepodataWriter
 from tests.demo.hub.conftest import Client, ManualClock
 

@@ -42,6 +42,17 @@ def test_serves_nothing_outside_its_directory(hub: Hub, server: HubServer, path:
     assert httpx.get(f"{server.topurl}/{path}").status_code == 404
 
 
+def test_files_can_be_away_while_the_hub_is_there_and_the_other_way_round(hub: Hub, server: HubServer) -> None:
+    repomd = f"{server.topurl}/repos/f43-build/1/x86_64/repodata/repomd.xml"
+    hub.faults.files(503)
+    assert httpx.get(repomd).status_code == 503
+    assert httpx.post(server.hub_url, content=koji.xmlrpcplus.dumps((), "getAPIVersion")).status_code == 200
+    hub.faults.clear()
+    hub.faults.http(502)
+    assert httpx.get(repomd).status_code == 200
+    assert httpx.post(server.hub_url, content=koji.xmlrpcplus.dumps((), "getAPIVersion")).status_code == 502
+
+
 def test_get_is_not_allowed_on_the_hub_and_garbage_is_a_bad_request(server: HubServer) -> None:
     got = httpx.get(server.hub_url)
     assert (got.status_code, got.headers["Allow"]) == (405, "POST")
