@@ -51,6 +51,8 @@ class Context:
     stop: threading.Event
     pulse: Pulse
     at_close: ExitStack = field(default_factory=ExitStack)
+    wake: Callable[[], None] = lambda: None
+    """Have the next pass begin now; for other threads of the same process (those of other processes use NOTIFY)."""
 
     def now(self) -> datetime:
         """The time, UTC."""
@@ -96,15 +98,16 @@ class Runner:
         url = config.database_url()
         self.stop = threading.Event()
         self.pulse = Pulse(service.name)
+        self.health = HealthServer(self.pulse, self.settings.health_host, self.settings.health_port)
+        self.listener = Listener(url, service.name)
         self.context = Context(
             config=config,
             database=Database(url, application_name=f"koschei-{service.name}"),
             koji=KojiSession(config.koji_config, stop=self.stop),
             stop=self.stop,
             pulse=self.pulse,
+            wake=self.listener.nudge,
         )
-        self.health = HealthServer(self.pulse, self.settings.health_host, self.settings.health_port)
-        self.listener = Listener(url, service.name)
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
         self.lock: HeldLock | None = None
         self.failures = 0

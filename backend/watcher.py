@@ -30,7 +30,7 @@ def prepare(context: Context) -> Callable[[], PassReport]:
         # A Koji session is for one thread only, so that of the messages is not the context's.
         koji = opened.enter_context(KojiSession(context.config.koji_config, stop=context.stop))
         receiver = Receiver(_handler(context, koji), lambda outcome: metrics.MESSAGES_SEEN.labels(outcome).inc())
-        bus = Bus(config_file, receiver, context.now)
+        bus = Bus(config_file, receiver, clock=context.now, on_connected=context.wake)
         opened.callback(bus.close)
         bus.start()
         context.at_close.enter_context(opened.pop_all())

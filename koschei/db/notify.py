@@ -22,7 +22,7 @@ def wake(session: Session, *services: str) -> None:
 
 
 class Listener:
-    """Waits for notifications to one service, or for `interrupt()`. Reconnects by itself at the next wait."""
+    """Waits for notifications to one service, for `nudge()` or `interrupt()`. Reconnects by itself at the next wait."""
 
     def __init__(self, url: str, service: str) -> None:
         # Without SQLAlchemy's driver name the address is one that libpq understands.
@@ -34,8 +34,15 @@ class Listener:
 
     def interrupt(self) -> None:
         """End the current or the next wait; safe in a signal handler and from other threads."""
+        self._write(b"x")
+
+    def nudge(self) -> None:
+        """The same, but as a notification would: something in our own process wants the service to look."""
+        self._write(b"n")
+
+    def _write(self, what: bytes) -> None:
         with suppress(OSError):  # a full pipe already means "wake up", a closed one that nobody waits
-            os.write(self._pipe_in, b"x")
+            os.write(self._pipe_in, what)
 
     def listen(self) -> None:
         """Start listening now: nothing announced after this call is missed. Does nothing when PostgreSQL is away."""
@@ -52,7 +59,7 @@ class Listener:
             self._connection = connection
 
     def wait(self, seconds: float) -> bool:
-        """Sleep up to `seconds`; True when woken by a notification, False on time-out or interrupt."""
+        """Sleep up to `seconds`; True when woken by a notification or nudge, False on time-out or interrupt."""
         self.listen()
         watched: list[int] = [self._pipe_out]
         if self._connection is not None:
@@ -61,8 +68,7 @@ class Listener:
             watched.append(self._connection.fileno())
         ready, _, _ = select.select(watched, [], [], max(0.0, seconds))
         if self._pipe_out in ready:
-            os.read(self._pipe_out, 4096)
-            return False
+            return b"n" in os.read(self._pipe_out, 4096)
         return bool(ready) and self._taken()
 
     def _taken(self) -> bool:

@@ -40,8 +40,9 @@ CONSUME_AGAIN = 5.0
 PATIENCE_AT_START = 10.0
 """Seconds that a first connection may take before it is called an outage."""
 CLOSE_SECONDS = 5.0
-# These report each message at INFO, and at WARNING each one whose class is not installed (Koji's are not).
-CHATTY = {"fedora_messaging.message": logging.ERROR, "fedora_messaging.twisted.consumer": logging.ERROR}
+# The first complains of each message whose class is not installed (Koji's are not), and five times of one that is
+# junk; the second tells of each message, and once of junk.
+CHATTY = {"fedora_messaging.message": logging.CRITICAL, "fedora_messaging.twisted.consumer": logging.WARNING}
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,21 @@ class BusState:
 class Bus:
     """A connection to the broker of fedora-messaging's configuration file `config_file`.
 
-    `receiver` is called with each message, one at a time, outside the reactor's thread.
+    `receiver` is called with each message, one at a time, outside the reactor's thread; `on_connected` each time that
+    the broker is reached, on the reactor's thread: it must not wait.
     """
 
-    def __init__(self, config_file: Path, receiver: Receiver, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        config_file: Path,
+        receiver: Receiver,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        on_connected: Callable[[], None] = lambda: None,
+    ) -> None:
         """Connects to nothing yet. Raises ConfigError if the file is not there or makes no sense."""
         self._clock = clock or (lambda: datetime.now(UTC))
+        self._on_connected = on_connected
         self._receiver = receiver
         self._settings = _load(config_file)
         self._lock = threading.Lock()
@@ -194,6 +204,7 @@ class Bus:
             with self._lock:
                 self._connected, self._since, self._trouble = True, self._clock(), None
             log.info("connected to the message broker")
+            self._on_connected()
             yield self._lost
 
     @defer.inlineCallbacks
