@@ -20,13 +20,11 @@ from koschei.errors import InvalidInputError, NotFoundError
 from koschei.koji.arches import canonical
 from koschei.koji.records import TaggedPackage
 from koschei.model import Cause, Collection, Package, UnappliedChange
+from koschei.rules.doubt import plausible_loss
 from koschei.rules.states import SkipReason
 from koschei.transitions import changing, lock_packages
 
 HIGHEST_PRIORITY = 2**31 - 1
-FEW_ABSENT = 10
-ABSENT_SHARE = 0.05
-"""More packages than these (whichever is more) do not vanish from a package list at once; see sync_package_list."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +292,7 @@ def _doubt(session: Session, collection: Collection, listed: int, absent: int) -
     where = f"Koji's package list of {collection.dest_tag}"
     if not listed and known:
         return f"{where} is empty, but {collection.name} has {known} packages; none was blocked"
-    if absent and (absent == unblocked or absent > max(FEW_ABSENT, ABSENT_SHARE * unblocked)):
+    if not plausible_loss(absent, unblocked):
         return (
             f"{where} lacks {absent} of the {unblocked} unblocked packages of {collection.name}, too many to be "
             "believed; they stay as they are. If they are really gone, block them in Koji"

@@ -9,9 +9,9 @@ SHARE = 0.05
 def plausible_loss(lost: int, known: int) -> bool:
     """Whether that many of the known things may have vanished from a list at once.
 
-    A few may, but never all of several. More than a twentieth points to an empty or truncated answer of Koji, on which
+    A few may, but never all. More than a twentieth points to an empty or truncated answer of Koji, on which
     nothing wholesale is to be done.
     """
-    if known > 1 and lost >= known:
-        return False
-    return lost <= max(FEW, known * SHARE)
+    if not lost:
+        return True
+    return lost < known and lost <= max(FEW, known * SHARE)
