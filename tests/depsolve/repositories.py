@@ -21,6 +21,7 @@ class Rpm:
 
     nevra: str
     requires: Sequence[str] = ()
+    requires_pre: Sequence[str] = ()
     provides: Sequence[str] = ()
     conflicts: Sequence[str] = ()
     obsoletes: Sequence[str] = ()
@@ -53,6 +54,7 @@ def package(rpm: Rpm) -> Any:
     made.provides = [entry(text) for text in [*rpm.provides, *own]]
     for kind in ("requires", "conflicts", "obsoletes", "recommends", "supplements"):
         setattr(made, kind, [entry(text) for text in getattr(rpm, kind)])
+    made.requires = [*made.requires, *((*entry(text)[:5], True) for text in rpm.requires_pre)]
     made.files = [("", f"{Path(path).parent}/", Path(path).name) for path in rpm.files]
     return made
 

@@ -227,11 +227,13 @@ def test_distances_are_steps_over_requires_from_the_build_requirements(open_reso
     assert resolver.distances("if") == {"p5": 1, "p6": 2}
 
 
-def test_requires_of_scriptlets_count_for_distances(open_resolver: Open, repository: Any) -> None:
-    """libsolv keeps them apart in the same list; forgetting them was a mistake once made."""
-    rpms = [Rpm("a-1-1.noarch", requires=["b"]), Rpm("b-1-1.noarch", requires=["/usr/bin/c"])]
-    rpms.append(Rpm("c-1-1.noarch", files=["/usr/bin/c"]))
-    assert open_resolver(rpms, {"pkg": ["a"]}).distances("pkg") == {"a": 1, "b": 2, "c": 3}
+def test_requires_of_scriptlets_count(open_resolver: Open) -> None:
+    """libsolv keeps them apart from the others; forgetting them was a mistake once made."""
+    rpms = [Rpm("a-1-1.noarch", requires=["z"], requires_pre=["b"]), Rpm("z-1-1.noarch")]
+    rpms += [Rpm("b-1-1.noarch", requires_pre=["/usr/bin/c"]), Rpm("c-1-1.noarch", files=["/usr/bin/c"])]
+    resolver = open_resolver(rpms, {"pkg": ["a"]})
+    assert resolver.distances("pkg") == {"a": 1, "b": 2, "z": 2, "c": 3}
+    assert {package.name for package in resolver.resolve("pkg").installed} == {"a", "b", "c", "z"}
 
 
 NAMES = "abcdefgh"
