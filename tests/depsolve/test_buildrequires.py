@@ -27,7 +27,7 @@ def test_a_name_a_version_and_a_file_are_plain() -> None:
     assert parse("foo >= 1:2-3") == Plain("foo", ">=", "1:2-3")
     assert parse("foo == 2") == Plain("foo", "=", "2")
     assert parse(" perl(Foo::Bar)  >  1 ") == Plain("perl(Foo::Bar)", ">", "1")
-    assert parse("/usr/bin/perl").text == "/usr/bin/perl"
+    assert parse("/usr/bin/perl") == Plain("/usr/bin/perl")
 
 
 def test_every_rich_operator_is_understood() -> None:

@@ -242,7 +242,7 @@ WEAK = st.lists(st.sampled_from([*NAMES, "v", "w"]), max_size=2)
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[list[Mapping[str, Any]], dict[str, list[str]]]:
-    rpms = []
+    rpms: list[Mapping[str, Any]] = []
     for name in NAMES:
         for version in draw(st.sets(st.sampled_from("123"), min_size=1, max_size=2)):
             rpms.append(
