@@ -1,0 +1,1 @@
+"""Benchmarks, and tools that run them on real metadata."""
