@@ -47,7 +47,7 @@ def one_pass(context: Context, bus: Bus) -> PassReport:
         state = bus.state()
     if state.outage is not None:
         report.errors.insert(0, state.outage)
-    word = "unreachable" if state.outage else "connected" if state.connected else "connecting"
+    word = "connected" if state.connected else "unreachable" if state.outage else "connecting"
     report.detail = {"bus": word, "since": state.since.isoformat(), "sent": sent, "waiting": _waiting(context)}
     return report
 

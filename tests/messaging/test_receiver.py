@@ -1,0 +1,132 @@
+"""What becomes of a message: handled, ignored, held through an outage, given back, or parked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fedora_messaging.exceptions import Nack
+from structlog.testing import capture_logs
+
+from koschei.errors import DatabaseError, KojiOutage, ServiceError
+from koschei.messaging.receiver import HOLD_SECONDS, LONGEST_PAUSE, Outcome, Receiver
+from tests.support import wait_until
+
+
+@dataclass
+class Message:
+    topic: str = "org.fedoraproject.prod.buildsys.tag"
+    body: Any = field(default_factory=lambda: {"name": "foo"})
+    id: str = "7"
+
+
+class Desk:
+    """A receiver whose time passes only by its own pauses; `answers` are what the handler returns or raises."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self.answers = list(answers)
+        self.seen: list[tuple[str, Mapping[str, Any]]] = []
+        self.outcomes: list[Outcome] = []
+        self.pauses: list[float] = []
+        self.stop_after: int | None = None
+        self.receiver = Receiver(self.handle, self.outcomes.append, clock=lambda: sum(self.pauses), wait=self.wait)
+
+    def handle(self, topic: str, body: Mapping[str, Any]) -> bool:
+        self.seen.append((topic, body))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        if self.stop_after is not None and len(self.pauses) >= self.stop_after:
+            self.receiver.stop()
+            return True
+        return False
+
+
+@pytest.mark.parametrize(("concerned", "outcome"), [(True, Outcome.HANDLED), (False, Outcome.IGNORED)])
+def test_a_message_that_was_dealt_with_is_acknowledged(concerned: bool, outcome: Outcome) -> None:
+    desk = Desk(concerned)
+    desk.receiver(Message())
+    assert desk.seen == [("org.fedoraproject.prod.buildsys.tag", {"name": "foo"})]
+    assert desk.outcomes == [outcome]
+    assert desk.pauses == []
+
+
+@pytest.mark.parametrize("body", [None, "text", ["name"], 7])
+def test_a_body_that_is_no_object_does_not_reach_the_handler(body: object) -> None:
+    desk = Desk(True)
+    desk.receiver(Message(body=body))
+    assert (desk.seen, desk.outcomes) == ([], [Outcome.IGNORED])
+
+
+@pytest.mark.parametrize("outage", [KojiOutage("Koji is away"), DatabaseError("PostgreSQL is away")])
+def test_a_message_is_held_with_growing_pauses_until_an_outage_is_over(outage: ServiceError) -> None:
+    desk = Desk(*[outage] * 8, True)
+    with capture_logs() as logs:
+        desk.receiver(Message())
+    assert len(desk.seen) == 9
+    assert desk.outcomes == [Outcome.HELD, Outcome.HANDLED]
+    assert len(logs) == 1, "an outage is told of once"
+    assert desk.pauses[0] >= 0.75
+    assert desk.pauses[-1] >= 0.75 * LONGEST_PAUSE
+    assert max(desk.pauses) <= 1.25 * LONGEST_PAUSE
+
+
+def test_a_message_held_for_long_is_given_back_rather_than_lost() -> None:
+    desk = Desk(KojiOutage("Koji is away"))
+    with pytest.raises(Nack):
+        desk.receiver(Message())
+    assert HOLD_SECONDS <= sum(desk.pauses) <= HOLD_SECONDS + 2 * LONGEST_PAUSE
+    assert desk.outcomes == [Outcome.HELD, Outcome.RETURNED]
+
+
+def test_stopping_gives_back_what_is_held_and_what_still_comes() -> None:
+    desk = Desk(KojiOutage("Koji is away"))
+    desk.stop_after = 2
+    with pytest.raises(Nack):
+        desk.receiver(Message())
+    assert len(desk.seen) == 2
+    with pytest.raises(Nack):
+        desk.receiver(Message())
+    assert len(desk.seen) == 2
+
+
+@pytest.mark.parametrize("mistake", [RuntimeError("bug"), KeyError("x"), ValueError("NUL"), AssertionError()])
+def test_a_message_that_makes_us_fail_is_parked_and_the_next_one_is_dealt_with(mistake: Exception) -> None:
+    desk = Desk(mistake, True)
+    with capture_logs() as logs:
+        desk.receiver(Message())
+        desk.receiver(Message())
+    assert desk.outcomes == [Outcome.PARKED, Outcome.HANDLED]
+    assert [(entry["log_level"], entry["message"]) for entry in logs] == [("error", "7")]
+
+
+def test_messages_that_come_on_two_channels_are_dealt_with_one_at_a_time() -> None:
+    inside, most = 0, 0
+    go = threading.Event()
+
+    def handle(topic: str, body: Mapping[str, Any]) -> bool:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        go.wait(5)
+        inside -= 1
+        return True
+
+    outcomes: list[Outcome] = []
+    receiver = Receiver(handle, outcomes.append)
+    call: Callable[[], None] = lambda: receiver(Message())  # noqa: E731
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: inside)
+    go.set()
+    for thread in threads:
+        thread.join(5)
+    assert (most, outcomes) == (1, [Outcome.HANDLED] * 4)
