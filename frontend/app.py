@@ -42,7 +42,7 @@ BLUEPRINTS = (
     pages_packages.blueprint,
     pages_search.blueprint,
 )
-# Requests that one process answers at once.
+# Requests that one process answers at once, each with a database connection.
 POOL = 8
 # No page needs more; a query that does is broken, and must not hold its connection for ever.
 STATEMENT_TIMEOUT = "SET statement_timeout = '30s'"

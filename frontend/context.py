@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -104,9 +104,9 @@ def _named(every: list[Collection], word: str) -> list[Collection]:
     return [by_name[name] for name in names]
 
 
-def surroundings() -> Surroundings:
-    """What stands around this page."""
-    broken = [c for c in choice().chosen if c.state is CollectionState.UNRESOLVED]
+def surroundings(about: Iterable[Collection] | None = None) -> Surroundings:
+    """What stands around this page; `about`: the collections it is about, if not those that were chosen."""
+    broken = [c for c in (choice().chosen if about is None else about) if c.state is CollectionState.UNRESOLVED]
     problems = collection_queries.buildroot_problems(session(), [c.id for c in broken]) if broken else {}
     return Surroundings(
         notices.announcements(session()),

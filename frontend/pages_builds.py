@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template, request
 
-from frontend import context
+from frontend import context, present
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.queries import builds, changes
 from koschei.rules.changes import ChangeKind
@@ -22,11 +22,12 @@ def detail(build_id: int) -> str:
     found = builds.build_detail(session, build_id) if build_id <= LARGEST_ID else None
     if found is None:
         raise NotFoundError(f"There is no build {build_id}. Old builds are deleted after a while.")
+    submission = found.build.submission or {}
     name = request.args.get("name", "").strip()
     kind = _kind(request.args.get("kind", ""))
     return render_template(
         "build.html",
-        around=context.surroundings(),
+        around=context.surroundings([found.collection]),
         found=found,
         build=found.build,
         package=found.package,
@@ -35,7 +36,8 @@ def detail(build_id: int) -> str:
         changes=changes.of_builds(session, [build_id], CHANGES_SHOWN, name=name, kind=kind)[build_id],
         name=name,
         kind=kind,
-        submission=found.build.submission or {},
+        submission=submission,
+        terms=present.submitted_terms(submission),
     )
 
 

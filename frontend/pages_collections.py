@@ -36,7 +36,7 @@ def detail(name: str) -> str:
         raise NotFoundError(f"There is no collection “{name}”")
     return render_template(
         "collection.html",
-        around=context.surroundings(),
+        around=context.surroundings([]),
         collection=collection,
         counts=collections.state_counts(session, [collection.id])[collection.id],
         left_out=collections.left_out(session, collection.id),

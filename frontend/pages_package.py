@@ -66,7 +66,7 @@ def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
         newest = next(iter(package.resolutions(session, row.id, None, 1)), None)
     return render_template(
         "package.html",
-        around=context.surroundings(),
+        around=context.surroundings([here.collection]),
         here=here,
         places=places,
         package=row,
@@ -84,7 +84,7 @@ def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
         older=entries[-1].moment.timestamp() if more else None,
         paged=before is not None,
         states=package.state_changes(session, row.id, STATES_SHOWN),
-        links=present.external_links(config.frontend.links, row),
+        links=present.external_links(config.links, row),
     )
 
 

@@ -174,6 +174,18 @@ def priority_bars(terms: Iterable[Any], threshold: float) -> list[PriorityBar]:
     ]
 
 
+TERM_ORDER = ("manual", "static", "dependency", "build", "time")
+
+
+def submitted_terms(submission: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The terms of the priority that a build was submitted with, those that are not zero, in their fixed order."""
+    found = submission.get("priority")
+    if not isinstance(found, Mapping):
+        return []
+    terms = [(name, found.get(name)) for name in TERM_ORDER]
+    return [(name, float(value)) for name, value in terms if isinstance(value, int | float) and value]
+
+
 PLACEHOLDER = re.compile(r"\{([a-z_.]+)\}")
 
 
@@ -232,7 +244,19 @@ def chooser(collection: Collection | None) -> str:
     return url_for(request.endpoint, **{**(request.view_args or {}), **kept, "collection": name})
 
 
-def here(**changes: str | None) -> str:
+def chooser_marks(collection: Collection | None, here: Any = None) -> bool:
+    """Whether the page is about this collection alone (None: about all); `here` is a package in its collection."""
+    choice = context.choice()
+    if request.endpoint not in context.CHOOSING:
+        return False
+    if hasattr(here, "collection"):
+        return collection is not None and collection.id == here.collection.id
+    if not choice.explicit:
+        return collection is None
+    return collection is not None and collection in choice.chosen
+
+
+def with_arguments(**changes: str | None) -> str:
     """This page with other arguments; None takes one away. A list starts again at its beginning."""
     kept = {k: v for k, v in request.args.items(multi=False) if k not in context.CURSOR_ARGUMENTS}
     return url_for(request.endpoint or "overview.overview", **{**(request.view_args or {}), **kept, **changes})
@@ -242,7 +266,8 @@ def install(app: Flask) -> None:
     """Make them known to templates."""
     helpers = (
         segments, total, sparkline, history_chart, build_duration, failed_tasks, task_word, distance_words, fault_words,
-        priority_bars, build_version, build_link, task_link, log_link, chooser, here,
+        priority_bars, build_version, build_link, task_link, log_link, chooser,
+        chooser_marks, with_arguments,
     )  # fmt: skip
     app.jinja_env.globals.update({function.__name__: function for function in helpers})
     app.jinja_env.globals.update(

@@ -1,0 +1,153 @@
+"""Every page in a real browser: accessible, quiet, and usable from the keyboard, in light and dark."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from koschei.db.engine import Database
+from tests.frontend.sample import fill
+from tests.world import filling
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"light": 1280, "dark": 380}
+
+
+@pytest.fixture
+def address(app: Flask, database: Database) -> Iterator[str]:
+    """The address of a running application with believable data."""
+    with filling(database) as world:
+        fill(world)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def found(page: Page, address: str, pattern: str) -> str:
+    """The first link of a page that fits."""
+    page.goto(address)
+    match = re.search(pattern, page.content())
+    assert match, (address, pattern)
+    return match[1].replace("&amp;", "&")
+
+
+def pages(page: Page, address: str) -> list[str]:
+    """The paths of all kinds of pages."""
+    failing = found(page, f"{address}/packages?state=failing&collection=f44", r'href="(/package/[^"]+)"')
+    unresolved = found(page, f"{address}/packages?state=unresolved&collection=f44", r'href="(/package/[^"]+)"')
+    bad = found(page, address + failing, r'First bad build</dt><dd><a class="evr" href="(/build/\d+)"')
+    spoiled = found(
+        page, f"{address}/package/kernel", r'pill inconclusive.*?href="(/build/\d+)"'.replace(".*?", r"[\s\S]*?")
+    )
+    return [
+        "/",
+        "/packages",
+        "/packages?collection=f44&state=failing,unresolved&order_by=since",
+        failing,
+        unresolved,
+        "/package/kernel",
+        "/package/zz-hostile",
+        bad,
+        spoiled,
+        "/collections",
+        "/collection/f44",
+        "/collection/eln",
+        "/search?q=python",
+        "/search?q=nix",
+        "/packages?state=unknown&running=1",
+    ]
+
+
+@pytest.mark.slow
+def test_pages_are_accessible_quiet_and_fit(address: str, browser: Browser) -> None:
+    axe = Axe()
+    faults: list[str] = []
+    for scheme, width in WIDTHS.items():
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        noise: list[str] = []
+        page.on("console", lambda message, noise=noise: noise.append(message.text))
+        page.on("pageerror", lambda error, noise=noise: noise.append(str(error)))
+        page.on("request", lambda request, noise=noise: foreign(request.url, address) and noise.append(request.url))
+        for path in pages(page, address):
+            page.goto(address + path)
+            results = axe.run(page)
+            if results.violations_count:
+                faults.append(f"{scheme} {path}: {results.generate_report()}")
+            wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            if wider > 0:
+                faults.append(f"{scheme} {path}: wider than the screen by {wider} px")
+            faults += [f"{scheme} {path}: {line}" for line in noise]
+            noise.clear()
+        context.close()
+    assert faults == []
+
+
+def foreign(url: str, address: str) -> bool:
+    """Note a request to anybody else."""
+    return not url.startswith(address)
+
+
+@pytest.mark.slow
+def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, browser: Browser) -> None:
+    page = browser.new_context(color_scheme="light").new_page()
+    page.goto(address)
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "q"
+    page.keyboard.type("gcc")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/package/gcc")
+    page.keyboard.press("g")
+    page.keyboard.press("p")
+    page.wait_for_url("**/packages")
+
+    light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert dark != light
+    page.goto(address + "/collections")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == dark
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
+
+
+@pytest.mark.slow
+def test_pages_are_complete_without_javascript(address: str, browser: Browser) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(address)
+    assert page.get_by_role("heading", name="Newly broken").is_visible()
+    page.get_by_role("searchbox").fill("gcc")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**/package/gcc")
+    assert page.get_by_role("heading", name="gcc", exact=True).is_visible()

@@ -1,0 +1,162 @@
+"""`/packages`: filters, orders and pages in the address."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from koschei.db.engine import Database
+from koschei.rules.states import BuildState, PackageState
+from tests.world import ago, filling
+
+COMPLETE, FAILED, RUNNING = BuildState.COMPLETE, BuildState.FAILED, BuildState.RUNNING
+
+
+def names(client: FlaskClient, query: str = "") -> list[str]:
+    """The names of a page, in order."""
+    response = client.get(f"/packages{query}")
+    assert response.status_code == 200, response.text
+    return re.findall(r'<th scope="row"><a href="[^"]*">([^<]+)</a>', response.text)
+
+
+@pytest.fixture
+def some(database: Database) -> None:
+    """A few packages of every kind in two collections; Zeta sorts before all, as capitals do."""
+    with filling(database) as world:
+        f44, f43 = world.collection("f44", "Rawhide", order=2), world.collection("f43", "Fedora 43", order=1)
+        good = world.package("good", f44, state_since=ago(5))
+        world.build(good, COMPLETE, 48)
+        bad = world.package("bad", f44, state_since=ago(2))
+        world.build(bad, FAILED, 24)
+        world.build(world.package("bad", f43, state_since=ago(900)), COMPLETE, 300)
+        lost = world.package("lost", f43, resolved=False, state_since=ago(3), manual_priority=900)
+        world.build(lost, COMPLETE, 100)
+        world.build(lost, RUNNING, 1)
+        world.package("fresh", f44, state_since=ago(1))
+        world.package("quiet", f44, tracked=False)
+        world.package("gone", f43, blocked=True)
+        world.build(world.package("Zeta", f44, state_since=ago(800)), COMPLETE, 7)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "Zeta bad fresh good lost"),
+        ("?order_by=-name", "lost good fresh bad Zeta"),
+        ("?state=failing", "bad"),
+        ("?state=failing,unresolved", "bad lost"),
+        ("?state=unknown", "fresh"),
+        ("?state=untracked", "quiet"),
+        ("?state=blocked", "gone"),
+        ("?state=ok&collection=f44", "Zeta good"),
+        ("?state=ok", "Zeta bad good"),
+        ("?running=1", "lost"),
+        ("?untracked=1", "Zeta bad fresh good lost quiet"),
+        ("?collection=f43", "bad lost"),
+        ("?order_by=state", "lost bad fresh Zeta good"),
+        ("?order_by=-state", "Zeta good fresh bad lost"),
+        ("?order_by=state-f44", "bad fresh Zeta good lost"),
+        ("?order_by=running,failing,name", "lost Zeta bad fresh good"),
+        ("?order_by=started", "lost Zeta bad good fresh"),
+        ("?order_by=-started", "fresh good bad Zeta lost"),
+        ("?order_by=since", "fresh bad lost good Zeta"),
+        ("?order_by=current_priority", "lost bad good Zeta fresh"),
+    ],
+)
+def test_filters_and_orders(client: FlaskClient, some: None, query: str, expected: str) -> None:
+    found = names(client, query)
+    assert found == expected.split(), query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?state=magic",
+        "?order_by=magic",
+        "?order_by=state-nix",
+        "?order_by=since&after=a",
+        "?order_by=since&after=a&key=x",
+        "?order_by=since&after=a&key=nan",
+        "?order_by=since&after=a&key=inf",
+        "?order_by=current_priority&after=a&key=1&at=-5",
+        "?order_by=current_priority&after=a&key=1&at=1e300",
+        "?after=%00",
+    ],
+)
+def test_an_address_that_makes_no_sense_is_refused_with_a_reason(client: FlaskClient, some: None, query: str) -> None:
+    response = client.get(f"/packages{query}")
+    assert response.status_code == 400
+    assert "<h1" in response.text
+
+
+@pytest.mark.parametrize(
+    "order", ["name", "-name", "state", "-state", "started", "since", "current_priority", "running"]
+)
+def test_pages_in_both_directions_hold_every_package_once(
+    app_of_small_pages: FlaskClient, database: Database, order: str
+) -> None:
+    client = app_of_small_pages
+    with filling(database) as world:
+        f44, f43 = world.collection("f44", order=2), world.collection("f43", order=1)
+        for number in range(23):
+            state = (COMPLETE, FAILED, RUNNING)[number % 3]
+            package = world.package(f"p{number * 7 % 23:02}", f44, state_since=ago(number // 4))
+            if number % 5:
+                world.build(package, state, 10 + number // 3)
+            if number % 2:
+                world.package(package.name, f43, resolved=number % 3 > 0, state_since=ago(2))
+    whole: list[str] = []
+    pages = []
+    query: str | None = f"?order_by={order}"
+    while query is not None:
+        text = client.get(f"/packages{query}").text
+        pages.append(names(client, query))
+        whole += pages[-1]
+        query = link(text, "next")
+        last = text
+    assert sorted(whole) == [f"p{number:02}" for number in range(23)]
+    assert [len(page) for page in pages] == [5, 5, 5, 5, 3]
+    back = link(last, "prev")
+    for page in reversed(pages[:-1]):
+        assert back is not None
+        assert names(client, back) == page
+        back = link(client.get(f"/packages{back}").text, "prev")
+    assert back is None
+
+
+def link(text: str, rel: str) -> str | None:
+    """The query of the link to a neighbouring page."""
+    found = re.search(rf'<a rel="{rel}" href="/packages(\?[^"]*)"', text)
+    return found and found[1].replace("&amp;", "&")
+
+
+def test_headers_sort_and_say_how_it_is_sorted(client: FlaskClient, some: None) -> None:
+    text = client.get("/packages?collection=f44&state=ok").text
+    assert '<th scope="col" aria-sort="ascending"><a href="/packages?' in text
+    assert "order_by=-name" in text
+    header = re.search(r'<th scope="col"><a href="([^"]*order_by=since[^"]*)"', text)
+    assert header
+    assert "state=ok" in header[1]
+    assert "collection=f44" in header[1]
+    newest = client.get(header[1].replace("&amp;", "&")).text
+    assert '<th scope="col" aria-sort="descending"><a href="/packages?' in newest
+
+
+def test_a_list_without_rows_says_why(client: FlaskClient, some: None, database: Database) -> None:
+    assert (
+        "No package of these collections is blocked and running" in client.get("/packages?state=blocked&running=1").text
+    )
+    with filling(database) as world:
+        world.collection("new", "Brand new")
+    text = client.get("/packages?collection=new").text
+    assert "No package is tracked in Brand new yet" in text
+    assert "0 packages" in text
+
+
+def test_every_state_has_its_icon_word_and_colour(client: FlaskClient, some: None) -> None:
+    text = client.get("/packages").text
+    for state in PackageState:
+        assert f'<use href="#i-{state}"/></svg>{state}</span>' in text
+        assert f'id="i-{state}"' in text
