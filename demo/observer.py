@@ -90,10 +90,10 @@ class Observer:
         with self.database.read() as session:
             return status.report(session, self.config, datetime.now(UTC))
 
-    def counts(self) -> dict[PackageState, int]:
+    def counts(self, name: str) -> dict[PackageState, int]:
         """How many tracked packages are in each state. Errors: DatabaseError, NotFoundError."""
         with self.database.read() as session:
-            collection = collections.by_name(session, COLLECTION)
+            collection = collections.by_name(session, name)
             return state_counts(session, [collection.id])[collection.id]
 
     def known_packages(self) -> set[str]:
@@ -134,7 +134,7 @@ class Observer:
         self.wait(lambda: self.undigested(hub, base_broken=base_broken), what)
 
     def wait(self, unfinished: Callable[[], list[str]], what: str) -> None:
-        """Ask until the answer is empty. Raises Stopped, and Stalled, with the last answer, when that takes too long."""
+        """Ask until the answer is empty. Raises Stopped; Stalled, with the last answer, when that takes too long."""
         deadline = time.monotonic() + self.patience
         while True:
             try:

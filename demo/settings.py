@@ -95,17 +95,26 @@ class Folder:
             raise DemoError(
                 f"Another demo runs in {self.path}: stop it first, or give this one a folder with --folder"
             ) from None
-        for name in ("koji", "cache", "logs", "postgres"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("koschei.toml", "env"):
-            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self._clear()
         self.logs.mkdir()
 
     def release(self) -> None:
-        """Let another demo have it."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Let another demo have it. Only logs are left, if there are any."""
+        if self._lock is None:
+            return
+        self._clear()
+        if not any(self.logs.iterdir()):
+            self.logs.rmdir()
+        self._lock.close()
+        self._lock = None
+
+    def _clear(self) -> None:
+        for name in ("koji", "cache", "postgres"):
+            if (self.path / name).exists():
+                shutil.rmtree(self.path / name)
+        for path in (self.config, self.path / "env"):
+            path.unlink(missing_ok=True)
 
     def write_config(self, tables: Mapping[str, Any]) -> None:
         """Write the settings; they hold a password, so they are ours alone."""
@@ -188,5 +197,6 @@ def passive(folder: Folder, ports: Ports, database_url: str, koji: Mapping[str, 
     """The settings of the demo with somebody's Koji: anonymous, and no more curious than a real installation."""
     tables = common(folder, ports, database_url)
     tables["services"]["polling"]["interval"] = 300
+    tables["services"]["repo_resolver"]["interval"] = 10
     tables["koji_config"] = {"login_method": "logout", **koji}
     return tables

@@ -168,20 +168,28 @@ class Story:
 
     def base_breaks(self) -> None:
         """A package of the build group needs something that is not there: nothing can be built."""
-        source = self.world.current[cast.BASE]
-        first = dataclasses.replace(source.binaries[0], requires=(*source.binaries[0].requires, cast.BASE_NEEDS))
-        broken = self.world.next_release(cast.BASE, binaries=(first, *source.binaries[1:]))
-        self.maintainer_builds(broken)
+        self.break_base()
         self.new_repository()
         self.digest(base_broken=True)
 
+    def break_base(self) -> None:
+        """A maintainer builds it so."""
+        source = self.world.current[cast.BASE]
+        first = dataclasses.replace(source.binaries[0], requires=(*source.binaries[0].requires, cast.BASE_NEEDS))
+        self.maintainer_builds(self.world.next_release(cast.BASE, binaries=(first, *source.binaries[1:])))
+
     def base_mended(self) -> None:
         """The broken package is untagged."""
-        self.hub.untag_build(TAG, self.world.current[cast.BASE].nvr)
-        before = [b.source for b, _, _ in self.hub.world.tagged_builds(self.hub.tag(TAG).id, latest=True)]
-        self.world.current[cast.BASE] = next(source for source in before if source.name == cast.BASE)
+        self.mend_base()
         self.new_repository()
         self.digest()
+
+    def mend_base(self) -> None:
+        """Koji goes back to the build before."""
+        self.hub.untag_build(TAG, self.world.current[cast.BASE].nvr)
+        tagged = self.hub.world.tagged_builds(self.hub.tag(TAG).id, latest=True)
+        before = next(build.source for build, _, _ in tagged if build.source.name == cast.BASE)
+        self.world.current[cast.BASE] = before
 
 
 def renewed(world: World, name: str, version: str) -> SourcePackage:

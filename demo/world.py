@@ -52,6 +52,7 @@ class World:
         self.distribution = distribution
         self.hub = Hub(topdir, timings=timings, seed=seed, clock=self.clock)
         self.current: dict[str, SourcePackage] = {}
+        self._releases: dict[tuple[str, str], int] = {}
         self._stopped = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="hub-time", daemon=True)
 
@@ -106,7 +107,11 @@ class World:
         """The package's source with these changes; with a new version release 1, else the next release."""
         source = self.current[name]
         number, _, dist = source.release.partition(".")
-        release = f"1.{dist}" if "version" in changes else f"{int(number) + 1}.{dist}"
+        # Behind what was ever built, tagged still or not: no two builds have one name.
+        key = (name, str(changes.get("version", source.version)))
+        used = self._releases.get(key, 0 if "version" in changes else int(number))
+        self._releases[key] = used + 1
+        release = f"{used + 1}.{dist}"
         return dataclasses.replace(source, release=release, **changes)  # type: ignore[arg-type]
 
     def _tick(self) -> None:
