@@ -52,7 +52,8 @@ _ORDER = """
     array_position(ARRAY['upgraded', 'downgraded', 'removed', 'added', 'changed'], x.kind),
     x.name,
     coalesce(x.p_epoch, x.c_epoch), coalesce(x.p_version, x.c_version) COLLATE "C",
-    coalesce(x.p_release, x.c_release) COLLATE "C", coalesce(x.p_arch, x.c_arch) COLLATE "C", x.id
+    coalesce(x.p_release, x.c_release) COLLATE "C", coalesce(x.p_arch, x.c_arch) COLLATE "C",
+    x.c_epoch, x.c_version COLLATE "C", x.c_release COLLATE "C", x.c_arch COLLATE "C", x.id
 """
 
 
