@@ -24,7 +24,8 @@ from koschei.model import Cause, Package, PackageStateChange
 from koschei.rules.states import PackageState
 
 # The newest counted build, the newest one with a verdict, and the running one of each package; only rows that differ
-# are written. A package whose answer rests on another source than before must be resolved again.
+# are written. A package whose answer rests on another source than before must be resolved again (the state is compared
+# too, because deleting a build has already emptied the column that named it).
 DERIVE = text("""
     UPDATE package AS p
     SET last_build_id = d.last_id,
@@ -32,7 +33,9 @@ DERIVE = text("""
         last_complete_build_id = d.complete_id,
         last_complete_build_state = d.complete_state,
         running_build_id = d.running_id,
-        needs_resolution = p.needs_resolution OR p.last_complete_build_id IS DISTINCT FROM d.complete_id
+        needs_resolution = p.needs_resolution
+            OR (p.last_complete_build_id, p.last_complete_build_state)
+               IS DISTINCT FROM (d.complete_id, d.complete_state)
     FROM (
         SELECT q.id, l.id AS last_id, l.started AS last_started, c.id AS complete_id, c.state AS complete_state,
                r.id AS running_id
