@@ -29,13 +29,9 @@ def summary(session: Session, collection_name: str) -> dict[str, Any]:
     collection = collections.by_name(session, collection_name)
     tracked = (Package.collection_id == collection.id, Package.tracked, ~Package.blocked)
     resolved = Counter(
-        dict(
-            session.execute(select(Package.resolved, func.count()).where(*tracked).group_by(Package.resolved))
-            .tuples()
-            .all()
-        )
+        dict(session.execute(select(Package.resolved, func.count()).where(*tracked).group_by(Package.resolved)).all())
     )
-    builds = Counter(dict(session.execute(select(Build.state, func.count()).group_by(Build.state)).tuples().all()))
+    builds = Counter(dict(session.execute(select(Build.state, func.count()).group_by(Build.state)).all()))
     broken = select(Package.name).where(*tracked, Package.state.in_([PackageState.FAILING, PackageState.UNRESOLVED]))
     changes = [
         session.scalar(select(func.count()).select_from(table)) or 0
@@ -79,7 +75,7 @@ def differences(session: Session, hub: Hub, expected: Expected, collection_name:
 def states(session: Session, collection: Collection) -> dict[str, PackageState]:
     """The state of every package, by name."""
     query = select(Package.name, Package.state).where(Package.collection_id == collection.id)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def histories(session: Session) -> dict[tuple[int, str], list[PackageStateChange]]:
@@ -90,7 +86,7 @@ def histories(session: Session) -> dict[tuple[int, str], list[PackageStateChange
         .order_by(PackageStateChange.id)
     )
     result = defaultdict(list)
-    for package_id, name, change in session.execute(query).tuples():
+    for package_id, name, change in session.execute(query):
         result[package_id, name].append(change)
     return result
 
@@ -134,7 +130,7 @@ def submissions(session: Session, hub: Hub) -> list[str]:
         }
     query = select(Build.task_id, Build.state).where(~Build.real)
     known: dict[int | None, list[BuildState]] = defaultdict(list)
-    for task_id, state in session.execute(query).tuples():
+    for task_id, state in session.execute(query):
         known[task_id].append(state)
     wrong = [f"{len(known[None])} builds have no task"] if None in known else []
     for task_id in sorted(tasks.keys() | {task_id for task_id in known if task_id is not None}):
@@ -169,7 +165,7 @@ def _not_counted(session: Session, expected: Expected) -> list[str]:
         .where(Build.state.in_([BuildState.SPOILED, BuildState.CANCELED]))
         .order_by(Package.name)
     )
-    found = [(name, state.word) for name, state in session.execute(query).tuples()]
+    found = [(name, state.word) for name, state in session.execute(query)]
     if found == sorted(expected.not_counted.items()):
         return []
     return [f"builds that do not count: expected {sorted(expected.not_counted.items())}, found {found}"]
@@ -177,7 +173,7 @@ def _not_counted(session: Session, expected: Expected) -> list[str]:
 
 def unbroken(session: Session, history: Mapping[tuple[int, str], list[PackageStateChange]]) -> list[str]:
     """Histories with gaps, or that do not end where the package is."""
-    current = dict(session.execute(select(Package.id, Package.state)).tuples().all())
+    current = dict(session.execute(select(Package.id, Package.state)).all())
     wrong = []
     for (package_id, name), changes in history.items():
         if any(before.new is not after.prev for before, after in pairwise(changes)):

@@ -11,6 +11,7 @@ from typing import TypeVarTuple
 
 import koji
 from sqlalchemy import Select, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from demo.hub import Hub
@@ -150,7 +151,7 @@ class Observer:
 
 
 def _packages_behind(session: Session, koji_has: KojiFacts) -> list[str]:
-    rows = session.execute(_of_collection(select(Package.name, Package.blocked))).tuples().all()
+    rows = session.execute(_of_collection(select(Package.name, Package.blocked))).all()
     waiting = []
     if missing := koji_has.listed - {name for name, _ in rows}:
         waiting.append(f"not in the package list yet: {_few(sorted(missing))}")
@@ -165,10 +166,10 @@ def _builds_behind(session: Session, koji_has: KojiFacts) -> list[str]:
         _of_collection(select(Package.name, Build.version, Build.release))
         .join(Build, Build.package_id == Package.id)
         .where(Build.real, ~Build.untagged)
-        .distinct(Package.name)
+        .ext(distinct_on(Package.name))
         .order_by(Package.name, Build.started.desc(), Build.id.desc())
     )
-    known = {name: f"{name}-{version}-{release}" for name, version, release in session.execute(newest).tuples()}
+    known = {name: f"{name}-{version}-{release}" for name, version, release in session.execute(newest)}
     wrong = [name for name, nvr in koji_has.tagged.items() if known.get(name) != nvr]
     return [f"newest builds not registered: {_few(sorted(wrong))}"] if wrong else []
 
