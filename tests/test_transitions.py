@@ -121,7 +121,9 @@ def a_change(session: Session, package: Package, chance: random.Random, now: dat
             session.execute(update(Build).where(Build.id == running).values(**values))
         case 2:  # a real build that we hear of late
             verdict = chance.choice([BuildState.COMPLETE, BuildState.FAILED])
-            session.add(build(package.id, verdict, now - timedelta(minutes=chance.choice([0, 0, 1, 2, 3, 90])), real=True))
+            session.add(
+                build(package.id, verdict, now - timedelta(minutes=chance.choice([0, 0, 1, 2, 3, 90])), real=True)
+            )
         case 3 if known:
             session.execute(update(Build).where(Build.id == chance.choice(known)).values(untagged=~Build.untagged))
         case 4:
