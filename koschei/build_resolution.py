@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from koschei import srpms
 from koschei.buildroots import Buildroots
@@ -18,9 +18,10 @@ from koschei.db.engine import Database
 from koschei.db.notify import wake
 from koschei.dependencies import DependencyIds, load_dependencies, store_dependencies
 from koschei.depsolve.interface import Answer, Nevra, Resolver
-from koschei.errors import NoBuildGroup, RepositoryGone
+from koschei.errors import NoBuildGroup, RepositoryError, RepositoryGone
 from koschei.koji.session import KojiSession
 from koschei.model import AppliedChange, Build, Cause, Collection, Package
+from koschei.patience import Patience
 from koschei.resolution_results import change_rows
 from koschei.rules.changes import dependency_changes
 from koschei.rules.states import BuildState
@@ -28,7 +29,12 @@ from koschei.transitions import changing
 
 log = structlog.get_logger(__name__)
 
-RESOLVABLE = (BuildState.RUNNING, BuildState.COMPLETE, BuildState.FAILED)
+COUNTED = (BuildState.COMPLETE, BuildState.FAILED)
+RESOLVABLE = (BuildState.RUNNING, *COUNTED)
+# How long after a build has ended what Koji should have is still expected to turn up.
+DOUBT = timedelta(days=3)
+# How long Koji is not asked again for a source package that it does not have.
+MISSING_DELAY = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -63,34 +69,71 @@ class BuildResolution:
     stopping: Callable[[], bool] = lambda: False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def __post_init__(self) -> None:
+        self._patience = Patience[Pending](RepositoryError, self.clock)
+        self._missing: dict[int, datetime] = {}
+
     def resolve(self, work: Pending) -> int:
         """Resolve the builds that wait for one repository; returns how many got an answer.
 
-        When the repository is gone for good the answer is that nobody will ever know. Errors: KojiError and
-        RepositoryError that may pass; the builds then wait.
+        When Koji has deleted the repository the answer is that nobody will ever know. When it says that the repository
+        is there, but files, build group or a source package are not, that may be a fault of the moment: builds wait
+        until they are DOUBT old. Errors: KojiError and RepositoryError that may pass; the builds then wait.
         """
         with self.database.begin() as session:
             collection = session.get(Collection, work.collection_id)
             builds = self._waiting(session, work)
+        now = self.clock()
+        builds = [build for build in builds if self._missing.get(build.id, now) <= now]
         if collection is None or not builds:
             return 0
-        nvrs = {build.id: (build.package.name, build.version, build.release) for build in builds}
-        facts = srpms.facts(self.database, self.koji, nvrs.values())
-        requests = {key(build): facts[nvrs[build.id]].build_requires for build in builds if nvrs[build.id] in facts}
+        with self._patience.over(work):
+            return self._resolve(collection, work.repo_id, builds)
+
+    def _resolve(self, collection: Collection, repo_id: int, builds: list[Build]) -> int:
+        requests = self._requests(builds)
         try:
-            repo = self.buildroots.usable(work.repo_id)
+            repo = self.buildroots.usable(repo_id)
+        except RepositoryGone as error:
+            return self._abandon(repo_id, builds, error)
+        try:
             resolver = self.buildroots.open(collection, repo, requests)
         except (RepositoryGone, NoBuildGroup) as error:
-            log.info("builds can never be resolved", repo=work.repo_id, builds=len(builds), reason=str(error))
-            for build in builds:
-                self._store(build, None)
-            return len(builds)
+            done = self._abandon(repo_id, [build for build in builds if self._old(build)], error)
+            if done < len(builds):
+                raise
+            return done
+        done = 0
         with closing(resolver):
-            for done, build in enumerate(builds):
+            for build in builds:
                 if self.stopping():
-                    return done
-                answer = resolver.resolve(key(build)) if key(build) in requests else None
-                self._store(build, answer, resolver)
+                    break
+                if key(build) in requests:
+                    self._store(build, resolver.resolve(key(build)), resolver)
+                elif self._old(build):
+                    self._store(build, None)
+                else:
+                    continue
+                done += 1
+        return done
+
+    def _requests(self, builds: Sequence[Build]) -> dict[str, Sequence[str]]:
+        """The BuildRequires of the builds whose source package Koji has; it is asked about the others again later."""
+        nvrs = {build.id: (build.package.name, build.version, build.release) for build in builds}
+        facts = srpms.facts(self.database, self.koji, nvrs.values())
+        now = self.clock()
+        self._missing = {build_id: until for build_id, until in self._missing.items() if until > now}
+        self._missing.update({build_id: now + MISSING_DELAY for build_id, nvr in nvrs.items() if nvr not in facts})
+        return {key(build): facts[nvrs[build.id]].build_requires for build in builds if nvrs[build.id] in facts}
+
+    def _old(self, build: Build) -> bool:
+        return build.finished is not None and self.clock() - build.finished > DOUBT
+
+    def _abandon(self, repo_id: int, builds: Sequence[Build], error: Exception) -> int:
+        if builds:
+            log.info("builds can never be resolved", repo=repo_id, builds=len(builds), reason=str(error))
+        for build in builds:
+            self._store(build, None)
         return len(builds)
 
     @staticmethod
@@ -98,6 +141,7 @@ class BuildResolution:
         query = (
             select(Build)
             .join(Build.package)
+            .options(contains_eager(Build.package))
             .where(
                 Package.collection_id == work.collection_id,
                 Build.repo_id == work.repo_id,
@@ -106,10 +150,7 @@ class BuildResolution:
             )
             .order_by(Package.name, Build.started)
         )
-        builds = list(session.scalars(query))
-        for build in builds:
-            _ = build.package.name  # loaded while the session is open
-        return builds
+        return list(session.scalars(query))
 
     def _store(self, build: Build, answer: Answer | None, resolver: Resolver | None = None) -> None:
         """Store the answer for one build; None: there will never be one."""
@@ -169,20 +210,27 @@ def compare(session: Session, build: Build, distances: Callable[[], Mapping[str,
 
 
 def _neighbour(session: Session, build: Build, *, newer: bool) -> Build | None:
-    """The package's resolved build next to this one in time."""
+    """The package's resolved build next to this one in time.
+
+    A build that was spoiled or cancelled may have been resolved while it ran. It is nothing to compare with: what
+    changed before it would be hidden from the build that counts.
+    """
     query = (
         select(Build)
         .where(Build.package_id == build.package_id, Build.id != build.id, Build.deps_resolved.is_(True))
         .limit(1)
     )
     if newer:
-        query = query.where(Build.started > build.started).order_by(Build.started, Build.id)
+        query = query.where(Build.started > build.started, Build.state.in_(RESOLVABLE))
+        query = query.order_by(Build.started, Build.id)
     else:
-        query = query.where(Build.started < build.started).order_by(Build.started.desc(), Build.id.desc())
+        query = query.where(Build.started < build.started, Build.state.in_(COUNTED))
+        query = query.order_by(Build.started.desc(), Build.id.desc())
     return session.scalars(query).one_or_none()
 
 
 def _stored_distances(session: Session, build: Build) -> dict[str, int]:
     """Distances already known for a build's changes, by name."""
-    rows = session.scalars(select(AppliedChange).where(AppliedChange.build_id == build.id))
+    query = select(AppliedChange).where(AppliedChange.build_id == build.id).options(joinedload(AppliedChange.curr))
+    rows = session.scalars(query)
     return {row.curr.name: row.distance for row in rows if row.curr is not None and row.distance is not None}

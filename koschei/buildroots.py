@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,8 @@ from koschei.koji import repositories
 from koschei.koji.records import Repo
 from koschei.koji.session import KojiSession
 from koschei.model import Collection
+
+UNFIT = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 
 
 class Buildroots:
@@ -38,16 +41,21 @@ class Buildroots:
         return repo
 
     def open(self, collection: Collection, repo: Repo, requests: Mapping[str, Sequence[str]]) -> Resolver:
-        """A resolver for BuildRequires by package name, in a repository of the collection's build tag.
+        """A resolver for BuildRequires by package name, with the collection's build group.
+
+        The repository may be of another tag than the collection's build tag: real builds come out of side tags, and
+        build tags are edited.
 
         Errors: NoBuildGroup; RepositoryGone, RepositoryBroken or RepositoryError as the repository is; KojiError.
         """
-        group = repositories.build_group(self._koji, collection.build_tag, collection.build_group, repo.create_event)
+        group = repositories.build_group(self._koji, repo.tag, collection.build_group, repo.create_event)
         if group is None:
-            raise NoBuildGroup(f"Koji has no group {collection.build_group!r} in the tag {collection.build_tag}")
+            raise NoBuildGroup(f"Koji has no group {collection.build_group!r} in the tag {repo.tag}")
         dependency = self._config.dependency
-        url = repositories.repo_url(self._config.koji_config, collection.build_tag, repo.id, dependency.repo_arch)
-        local = self._cache.take_in(url, f"{collection.build_tag}-{repo.id}-{dependency.repo_arch}")
+        url = repositories.repo_url(self._config.koji_config, repo.tag, repo.id, dependency.repo_arch)
+        # Koji allows names of tags that cannot be names of folders; the number alone is unambiguous.
+        folder = UNFIT.sub("_", f"{repo.tag[:100]}-{repo.id}-{dependency.repo_arch}")
+        local = self._cache.take_in(url, folder)
         return self._engine.open(
             local,
             build_group=group,

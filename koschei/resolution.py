@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, or_, select
@@ -19,7 +19,7 @@ from koschei.db.engine import Database
 from koschei.db.notify import wake
 from koschei.dependencies import DependencyIds
 from koschei.depsolve.interface import Answer, Resolver
-from koschei.errors import NoBuildGroup
+from koschei.errors import NoBuildGroup, RepositoryError
 from koschei.koji import repositories
 from koschei.koji.records import Repo
 from koschei.koji.session import KojiSession
@@ -31,9 +31,13 @@ from koschei.model import (
     Package,
     RepositoryResolution,
 )
+from koschei.patience import Patience
 from koschei.resolution_results import ChunkReport, Resolved, store_chunk
 
 log = structlog.get_logger(__name__)
+
+# How long Koji is not asked again for a source package that it does not have.
+MISSING_DELAY = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -58,32 +62,66 @@ class Resolution:
     stopping: Callable[[], bool] = lambda: False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def __post_init__(self) -> None:
+        self._patience = Patience[tuple[int, int]](RepositoryError, self.clock)
+        self._missing: dict[srpms.Nvr, datetime] = {}
+
     def examine(self, collection_id: int) -> bool:
         """Do what there is to do for one collection; False when there was nothing.
 
         A repository that nobody has judged yet comes first, then the rest of one whose resolution was interrupted, then
-        packages whose answer is out of date. Errors: KojiError, RepositoryError; what was stored before stays.
+        packages whose answer is out of date. A new repository that cannot be used does not keep the one before from
+        being used. Errors: KojiError, RepositoryError; what was stored before stays.
         """
         with self.database.begin() as session:
             collection = session.get(Collection, collection_id)
-            if collection is None:
-                return False
-            unfinished = self._unfinished(session, collection)
+        if collection is None:
+            return False
+        trouble = None
         newest = repositories.newest_repo(self.koji, collection.build_tag)
-        if newest is not None and (collection.latest_repo_id is None or newest.id > collection.latest_repo_id):
-            self.resolve_repository(collection, newest)
-            return True
-        if collection.latest_repo_id is None or not collection.latest_repo_resolved:
+        if newest is not None and self._is_next(collection, newest):
+            try:
+                with self._patience.over((collection.id, newest.id)):
+                    self.resolve_repository(collection, newest)
+            except RepositoryError as error:
+                trouble = error
+            else:
+                return True
+        done = self._catch_up(collection)
+        if trouble is not None:
+            raise trouble
+        return done
+
+    def _is_next(self, collection: Collection, newest: Repo) -> bool:
+        """Whether nobody has judged Koji's newest repository.
+
+        Numbers grow. When Koji has deleted a newer one, the one before is no news: its answers would be false alarms.
+        But a hub that was restored, or is another one, does not know the number, or has given it to another tag.
+        """
+        known = collection.latest_repo_id
+        if known is None or newest.id >= known:
+            return newest.id != known
+        before = repositories.repo(self.koji, known)
+        return before is None or before.tag != newest.tag
+
+    def _catch_up(self, collection: Collection) -> bool:
+        """Finish what is left to do in the repository that was judged last."""
+        repo_id = collection.latest_repo_id
+        if repo_id is None or not collection.latest_repo_resolved:
             return False
         with self.database.begin() as session:
-            subjects = eligible(session, collection, outdated_only=unfinished is None)
-        if unfinished is not None:
-            self.resolve_repository(collection, self.buildroots.usable(collection.latest_repo_id), resume=unfinished)
-            return True
-        if not subjects:
+            unfinished = self._unfinished(session, collection)
+            subjects = [] if unfinished is not None else eligible(session, collection, outdated_only=True)
+        now = self.clock()
+        subjects = [s for s in subjects if self._missing.get(s.nvr, now) <= now]
+        if unfinished is None and not subjects:
             return False
-        repo = self.buildroots.usable(collection.latest_repo_id)
-        self._resolve_outdated(collection, repo, subjects)
+        with self._patience.over((collection.id, repo_id)):
+            repo = self.buildroots.usable(repo_id)
+            if unfinished is not None:
+                self.resolve_repository(collection, repo, resume=unfinished)
+            else:
+                self._resolve_outdated(collection, repo, subjects)
         return True
 
     @staticmethod
@@ -128,21 +166,31 @@ class Resolution:
             wake(session, "scheduler")
 
     def _requests(self, subjects: Sequence[Subject]) -> tuple[dict[str, Sequence[str]], list[Subject]]:
-        """The BuildRequires of the subjects whose source package is known; the others are tried again next time."""
+        """The BuildRequires of the subjects whose source package is known.
+
+        The others are tried again in the next repository, and meanwhile not before MISSING_DELAY: each is two questions
+        to Koji.
+        """
         facts = srpms.facts(self.database, self.koji, [subject.nvr for subject in subjects])
         known = [subject for subject in subjects if subject.nvr in facts]
-        if len(known) < len(subjects):
-            missing = sorted(subject.name for subject in subjects if subject.nvr not in facts)
-            log.warning("Koji does not have these source packages", missing=len(missing), first=missing[:10])
+        missing = [subject for subject in subjects if subject.nvr not in facts]
+        now = self.clock()
+        self._missing = {nvr: until for nvr, until in self._missing.items() if until > now and nvr not in facts}
+        self._missing.update({subject.nvr: now + MISSING_DELAY for subject in missing})
+        if missing:
+            names = sorted(subject.name for subject in missing)
+            log.warning("Koji does not have these source packages", missing=len(names), first=names[:10])
         return {subject.name: facts[subject.nvr].build_requires for subject in known}, known
 
     def _store_base(self, collection: Collection, repo: Repo, base: Answer) -> int | None:
         """Store what the base buildroot is like; the id of the resolution that follows, None when there is none."""
         now = self.clock()
         with self.database.begin() as session:
-            row = session.scalars(select(Collection).where(Collection.id == collection.id).with_for_update()).one()
-            if row.latest_repo_id is not None and row.latest_repo_id >= repo.id:
-                return None  # another resolver was faster
+            row = session.scalars(
+                select(Collection).where(Collection.id == collection.id).with_for_update()
+            ).one_or_none()
+            if row is None or not _same_buildroot(row, collection) or row.latest_repo_id != collection.latest_repo_id:
+                return None  # deleted, edited, or another resolver was faster: the next look starts afresh
             before = row.state
             row.latest_repo_id = repo.id
             row.latest_repo_resolved = base.resolved
@@ -155,13 +203,17 @@ class Resolution:
                 session.add(change)
                 outbox.collection_state_changed(session, row, before, row.state, repo.id)
                 wake(session, "watcher")
-            run = RepositoryResolution(
-                collection_id=row.id,
-                repo_id=repo.id,
-                base_resolved=base.resolved,
-                started=now,
-                finished=None if base.resolved else now,
-            )
+            # There is one already when the buildroot was edited to and fro, or the hub was restored.
+            run = session.scalars(
+                select(RepositoryResolution).where(
+                    RepositoryResolution.collection_id == row.id, RepositoryResolution.repo_id == repo.id
+                )
+            ).one_or_none() or RepositoryResolution(collection_id=row.id, repo_id=repo.id)
+            run.base_resolved = base.resolved
+            run.started = now
+            run.finished = None if base.resolved else now
+            run.position = None
+            run.resolved = run.unresolved = run.changed = 0
             session.add(run)
             session.flush()
         log.info("base buildroot", collection=collection.name, repo=repo.id, resolved=base.resolved)
@@ -175,7 +227,7 @@ class Resolution:
         subjects: Sequence[Subject],
         run_id: int | None,
     ) -> bool:
-        """Resolve and store chunk by chunk; False when stopped in between."""
+        """Resolve and store chunk by chunk; False when stopped in between, or when the answers are no longer asked."""
         started = reported = time.monotonic()
         done = 0
         for chunk in chunks(subjects, self.config.dependency.persist_chunk_size):
@@ -186,7 +238,9 @@ class Resolution:
                 answers.append(
                     Resolved(subject.package_id, subject.build_id, subject.name, resolver.resolve(subject.name))
                 )
-            self._store(collection, repo, resolver, answers, run_id)
+            if not self._store(collection, repo, resolver, answers, run_id):
+                log.info("the collection's buildroot was changed meanwhile", collection=collection.name, repo=repo.id)
+                return False
             done += len(chunk)
             if time.monotonic() - reported > self.config.dependency.perf_report_interval:
                 reported = time.monotonic()
@@ -196,13 +250,19 @@ class Resolution:
 
     def _store(
         self, collection: Collection, repo: Repo, resolver: Resolver, answers: Sequence[Resolved], run_id: int | None
-    ) -> None:
+    ) -> bool:
         now = self.clock()
         with self.database.begin() as session:
+            row = session.scalars(
+                select(Collection).where(Collection.id == collection.id).with_for_update(read=True)
+            ).one_or_none()
+            if row is None or not _same_buildroot(row, collection) or row.latest_repo_id != repo.id:
+                return False
             report = store_chunk(session, self.config, self.ids, resolver, answers, repo.id, now)
             if run_id is not None:
                 self._advance(session, run_id, answers[-1].name, report)
         self.ids.remember(report.new_ids)
+        return True
 
     @staticmethod
     def _advance(session: Session, run_id: int, position: str, report: ChunkReport) -> None:
@@ -214,11 +274,18 @@ class Resolution:
 
     def _finish(self, run_id: int) -> None:
         with self.database.begin() as session:
-            run = session.get_one(RepositoryResolution, run_id)
+            run = session.get(RepositoryResolution, run_id)
+            if run is None:
+                return  # the collection was deleted
             run.finished = self.clock()
             wake(session, "scheduler")
             counts = {"resolved": run.resolved, "unresolved": run.unresolved, "changed": run.changed}
         log.info("repository resolved", repo=run.repo_id, **counts)
+
+
+def _same_buildroot(row: Collection, seen: Collection) -> bool:
+    """Whether a collection still has the buildroot that was looked at: an answer about another one says nothing."""
+    return (row.build_tag, row.build_group) == (seen.build_tag, seen.build_group)
 
 
 def eligible(session: Session, collection: Collection, *, outdated_only: bool = False) -> list[Subject]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, selectinload
 
@@ -17,7 +17,6 @@ from koschei.depsolve.interface import Answer, Nevra, Resolver
 from koschei.model import Build, Cause, Package, ResolutionChange, ResolutionProblem, UnappliedChange
 from koschei.rules.changes import Change, dependency_changes
 from koschei.rules.priority import Weights, dependency_priority
-from koschei.rules.states import BuildState
 from koschei.transitions import changing
 
 Row = tuple[int | None, int | None, int | None]
@@ -95,30 +94,30 @@ def _comparison_sets(session: Session, packages: Iterable[Package]) -> dict[int,
     """
     finished = [p.last_build_id for p in packages if p.running_build_id is None and p.last_build_id is not None]
     builds = session.scalars(select(Build).where(Build.id.in_(finished))).all()
-    chosen: dict[int, int] = {}
-    for build in builds:
-        if build.deps_resolved:
-            chosen[build.package_id] = build.id
-        elif build.deps_resolved is False:
-            earlier = _earlier_resolved(session, build)
-            if earlier is not None:
-                chosen[build.package_id] = earlier
+    chosen = {build.package_id: build.id for build in builds if build.deps_resolved}
+    chosen.update(_earlier_resolved(session, [build.id for build in builds if build.deps_resolved is False]))
     sets = load_dependencies(session, chosen.values())
     return {package_id: sets[build_id] for package_id, build_id in chosen.items() if build_id in sets}
 
 
-def _earlier_resolved(session: Session, build: Build) -> int | None:
-    return session.scalar(
-        select(Build.id)
-        .where(
-            Build.package_id == build.package_id,
-            Build.started < build.started,
-            Build.deps_resolved.is_(True),
-            Build.state.in_([BuildState.COMPLETE, BuildState.FAILED]),
-        )
-        .order_by(Build.started.desc(), Build.id.desc())
-        .limit(1)
-    )
+# For each of these builds, its package and the newest counted build before it whose dependencies are known.
+EARLIER_RESOLVED = text("""
+    SELECT b.package_id, e.id
+    FROM build AS b
+    CROSS JOIN LATERAL (
+        SELECT id FROM build
+        WHERE package_id = b.package_id AND started < b.started AND deps_resolved AND state IN (3, 5)
+        ORDER BY started DESC, id DESC LIMIT 1) AS e
+    WHERE b.id = ANY(:ids)
+""")
+
+
+def _earlier_resolved(session: Session, build_ids: Sequence[int]) -> dict[int, int]:
+    """By package; one question for a whole chunk, since after an outage or at first every package may need it."""
+    if not build_ids:
+        return {}
+    rows = session.execute(EARLIER_RESOLVED, {"ids": list(build_ids)})
+    return dict(tuple(row) for row in rows)
 
 
 def _changes(
@@ -192,7 +191,7 @@ def _store_history(
         if same and (answer.resolved or set(answer.problems) == known.get(package.id)):
             continue
         entry = ResolutionChange(package_id=package.id, resolved=answer.resolved, timestamp=now, repo_id=repo_id)
-        entry.problems = [ResolutionProblem(position=i, problem=text) for i, text in enumerate(answer.problems)]
+        entry.problems = [ResolutionProblem(position=i, problem=problem) for i, problem in enumerate(answer.problems)]
         session.add(entry)
 
 

@@ -35,8 +35,9 @@ def time_priority(weights: Weights, now: datetime) -> ColumnElement[float]:
 
 def priority(weights: Weights, now: datetime) -> ColumnElement[float]:
     """koschei.rules.priority.Priority.total; NULL for a package without a known build."""
-    dynamic = Package.dependency_priority + Package.build_priority + time_priority(weights, now)
-    total = Package.manual_priority + Package.static_priority + Collection.priority_coefficient * dynamic
+    # As numbers with room: two priorities near the largest integer, added as integers, would fail for all packages.
+    dynamic = cast(Package.dependency_priority, Float) + Package.build_priority + time_priority(weights, now)
+    total = cast(Package.manual_priority, Float) + Package.static_priority + Collection.priority_coefficient * dynamic
     return case((Package.last_build_started.is_(None), cast(null(), Float)), else_=total)
 
 
