@@ -377,3 +377,15 @@ def test_a_build_that_says_nothing_changes_no_state(database: Database, ids: lis
         package = session.get_one(Package, ids[0])
         assert (package.state, package.last_build_started) == (PackageState.OK, NOW)
         assert session.scalar(select(func.count()).select_from(OutboxEvent)) == 1
+
+
+def test_of_builds_that_started_at_the_same_moment_the_later_one_counts(database: Database, ids: list[int]) -> None:
+    with database.begin() as session, changing(session, ids[:1], Cause.REAL_BUILD, now=NOW):
+        for verdict in (BuildState.COMPLETE, BuildState.FAILED, BuildState.COMPLETE, BuildState.FAILED):
+            session.add(build(ids[0], verdict, NOW, real=True))
+            session.flush()
+    with database.begin() as session:
+        newest = session.scalar(select(func.max(Build.id)))
+        package = session.get_one(Package, ids[0])
+        assert (package.last_build_id, package.last_complete_build_id) == (newest, newest)
+        assert package.state is PackageState.FAILING
