@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.notify import wake
-from koschei.errors import KojiRefusal
+from koschei.errors import KojiOutage, KojiRefusal
 from koschei.koji import tasks as koji_tasks
 from koschei.koji.records import Task
 from koschei.koji.session import KojiSession
@@ -45,7 +46,8 @@ class Progress:
 def refresh(database: Database, koji: KojiSession, config: Config, now: datetime, *, task_id: int | None = None) -> int:
     """Ask Koji about all running builds (or those of one task) and store what it says; returns how many ended.
 
-    One build that cannot be stored does not stop the others; its error is logged and it is asked about next time.
+    One build that cannot be stored, or of which Koji tells nonsense, does not stop the others: its error is logged, it
+    is asked about next time, and given up as spoiled when it is overdue.
     Errors: KojiOutage, KojiAuthError; everything stored before stays.
     """
     with database.begin() as session:
@@ -61,8 +63,20 @@ def refresh(database: Database, koji: KojiSession, config: Config, now: datetime
         found = koji_tasks.tasks(koji, ids)
         children = koji_tasks.children(koji, [i for i, task in found.items() if task is not None])
         for build in chunk:
-            ended += _refresh_one(database, koji, config, build, found, children, now)
+            try:
+                ended += _refresh_one(database, koji, config, build, found, children, now)
+            except SQLAlchemyError:
+                log.exception("what became of a build could not be stored", build=build.id, task=build.task_id)
     return ended
+
+
+def answers(koji: KojiSession) -> bool:
+    """Whether Koji answers at all: then a senseless answer is about what was asked, and no outage."""
+    try:
+        koji.read("getAPIVersion")
+    except KojiOutage:
+        return False
+    return True
 
 
 def _refresh_one(
@@ -76,19 +90,45 @@ def _refresh_one(
 ) -> bool:
     if build.task_id is None:
         raise ValueError(f"build {build.id} has no task yet: it is the submission's to follow")
-    task = found.get(build.task_id)
-    if build.task_id not in found or (task is not None and task.id not in children):
-        return False  # Koji's answer made no sense; the Koji layer has logged it
-    try:
-        progress = observe(koji, build, task, children.get(build.task_id, []), config, now)
-    except KojiRefusal as error:
-        log.warning("Koji would not tell about a build's task", build=build.id, task=build.task_id, error=str(error))
+    progress = _progress(koji, config, build, found, children, now)
+    if progress is None and _overdue(build, config, now):
+        text = "Koji did not tell how the build ended within koji_config.task_timeout"
+        progress = Progress(BuildState.SPOILED, now, build.repo_id, fault_text=text)
+    if progress is None:
         return False
     with database.begin() as session:
         if progress.state is None:
             store_progress(session, build.id, progress)
             return False
         return finish(session, build.id, progress, config, now)
+
+
+def _progress(
+    koji: KojiSession,
+    config: Config,
+    build: Build,
+    found: Mapping[int, Task | None],
+    children: Mapping[int, list[Task]],
+    now: datetime,
+) -> Progress | None:
+    """What Koji says of one build; None when that makes no sense, which must not keep us from the others."""
+    assert build.task_id is not None
+    task = found.get(build.task_id)
+    if build.task_id not in found or (task is not None and task.id not in children):
+        return None  # the Koji layer has logged it
+    try:
+        return observe(koji, build, task, children.get(build.task_id, []), config, now)
+    except KojiRefusal as error:
+        log.warning("Koji would not tell about a build's task", build=build.id, task=build.task_id, error=str(error))
+    except KojiOutage as error:
+        if not answers(koji):
+            raise
+        log.warning("Koji tells nonsense about a build's task", build=build.id, task=build.task_id, error=str(error))
+    return None
+
+
+def _overdue(build: Build, config: Config, now: datetime) -> bool:
+    return (now - build.started).total_seconds() > config.koji_config.task_timeout
 
 
 def observe(
@@ -120,8 +160,7 @@ def observe(
 def _running(
     koji: KojiSession, build: Build, repo_id: int | None, arch_tasks: Sequence[Task], config: Config, now: datetime
 ) -> Progress:
-    overdue = (now - build.started).total_seconds() > config.koji_config.task_timeout
-    if not (overdue or build.cancel_requested) or build.task_id is None:
+    if not (build.cancel_requested or _overdue(build, config, now)) or build.task_id is None:
         return Progress(None, repo_id=repo_id, arch_tasks=arch_tasks)
     reason = "Cancelled on request" if build.cancel_requested else "Cancelled: longer than koji_config.task_timeout"
     try:
@@ -225,6 +264,7 @@ def reset_priorities(session: Session, package: Package) -> None:
 def _set_back(package: Package, build: Build, config: Config, now: datetime) -> None:
     if build.cancel_requested:
         package.manual_priority = 0  # the person who cancels does not want the build that a person asked for
+    package.needs_resolution = True  # nothing was compared while it ran
     package.spoiled_in_a_row += 1
     package.retry_after = now + spoiled_retry_delay(package.spoiled_in_a_row, config.koji_config.spoiled_retry_delay)
 

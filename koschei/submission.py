@@ -10,6 +10,7 @@ intention up when Koji has none.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,14 +18,15 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from koschei import audit, scheduling, srpms
 from koschei.audit import Actor
-from koschei.builds import Progress, finish
+from koschei.builds import Progress, answers, finish
 from koschei.config import Config
 from koschei.db.engine import Database
-from koschei.errors import KojiAuthError, KojiOutage, KojiRefusal, LostReply
+from koschei.errors import KojiAuthError, KojiError, KojiOutage, KojiRefusal, LostReply
 from koschei.koji import load as koji_load
 from koschei.koji import repositories, tagging
 from koschei.koji import srpms as koji_srpms
@@ -43,6 +45,8 @@ log = structlog.get_logger(__name__)
 CLOCK_SKEW = timedelta(minutes=10)
 # How long a package without a source package or an architecture waits before Koji is asked again.
 SKIP_DELAY = timedelta(hours=24)
+# Where Build.submission says when Koji's answer was lost.
+LOST = "lost"
 
 
 class Obstacle(StrEnum):
@@ -52,6 +56,7 @@ class Obstacle(StrEnum):
     LOAD = "load"  # Koji's builders for its architectures are busy
     LIMIT = "limit"  # enough builds are running
     KOJI = "koji"  # Koji refused, or its answer was lost
+    COLLECTION = "collection"  # Koji refuses to tell about the collection's tags
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,17 @@ def submit(
     """Submit a scratch build of a package's latest tagged source.
 
     A forced one (a person's) ignores limits, load and priority, but not what makes a build impossible.
-    Errors: KojiOutage, KojiAuthError (nothing happened); LostReply never (it is left to `reconcile`).
+    What Koji refuses to tell, or tells nonsense about, is no error: the package waits a while, so that others get their
+    turn. Errors: KojiOutage, KojiAuthError (nothing happened); LostReply never (it is left to `reconcile`).
     """
-    plan = _plan(database, koji, config, package_id, now)
+    try:
+        plan = _plan(database, koji, config, package_id, now)
+    except KojiRefusal as error:
+        plan = _set_aside(database, config, package_id, error, Obstacle.COLLECTION, now, forced)
+    except KojiOutage as error:
+        if not answers(koji):
+            raise
+        plan = _set_aside(database, config, package_id, error, Obstacle.PACKAGE, now, forced)
     if isinstance(plan, NotSubmitted):
         return plan
     threshold = config.koji_config.load_threshold
@@ -117,7 +130,9 @@ def submit(
 
 def _plan(database: Database, koji: KojiSession, config: Config, package_id: int, now: datetime) -> Plan | NotSubmitted:
     with database.begin() as session:
-        package = session.get_one(Package, package_id)
+        package = session.get(Package, package_id)
+        if package is None:
+            return NotSubmitted("The package is gone")
         collection = package.collection
     if not collection.latest_repo_resolved:
         return NotSubmitted(f"The base buildroot of {collection.display_name} cannot be installed")
@@ -148,9 +163,14 @@ def _plan(database: Database, koji: KojiSession, config: Config, package_id: int
 def _skip(database: Database, package: Package, reason: SkipReason, now: datetime) -> NotSubmitted:
     """Remember why the package could not be submitted; it is looked at again after a while, or when it changes."""
     with database.begin() as session:
+        # Not when it has changed while Koji was being asked: what ends the wait has then happened already.
         session.execute(
             update(Package)
-            .where(Package.id == package.id)
+            .where(
+                Package.id == package.id,
+                Package.last_complete_build_id.is_not_distinct_from(package.last_complete_build_id),
+                Package.arch_override.is_not_distinct_from(package.arch_override),
+            )
             .values(scheduler_skip_reason=reason, retry_after=now + SKIP_DELAY)
         )
     text = {
@@ -159,6 +179,24 @@ def _skip(database: Database, package: Package, reason: SkipReason, now: datetim
     }[reason]
     log.info("package cannot be submitted", package=package.name, reason=text)
     return NotSubmitted(text)
+
+
+def _set_aside(
+    database: Database,
+    config: Config,
+    package_id: int,
+    error: KojiError,
+    obstacle: Obstacle,
+    now: datetime,
+    forced: bool,
+) -> NotSubmitted:
+    """Koji does not tell about a package: unless a person asked, it waits, or the scheduler would never get past it."""
+    if not forced:
+        wait = timedelta(seconds=config.koji_config.spoiled_retry_delay)
+        with database.begin() as session:
+            session.execute(update(Package).where(Package.id == package_id).values(retry_after=now + wait))
+    log.warning("Koji does not tell what is needed for a build", package=package_id, error=str(error))
+    return NotSubmitted(str(error), obstacle)
 
 
 def _intend(
@@ -203,10 +241,12 @@ def _intend(
 def _ask_koji(
     database: Database, koji: KojiSession, config: Config, plan: Plan, build_id: int, now: datetime
 ) -> Submitted | NotSubmitted:
+    asked = time.monotonic()
     try:
         task_id = koji_tasks.submit(koji, plan.source, plan.target, plan.opts, config.koji_config.task_priority)
     except LostReply as error:
         log.warning("Koji's answer to a submission was lost; looking for the task", build=build_id, error=str(error))
+        _note_lost(database, build_id, now + timedelta(seconds=time.monotonic() - asked))
         return NotSubmitted("Koji's answer was lost; the build appears as soon as its task is found", Obstacle.KOJI)
     except KojiRefusal as error:
         log.warning("Koji refused a build", build=build_id, package=plan.tagged.name, error=str(error))
@@ -218,9 +258,7 @@ def _ask_koji(
             give_up(session, build_id, now)
         raise
     if not _store_task(database, build_id, task_id):
-        # Somebody gave the intention up while Koji's answer was on its way: nobody would follow this task.
-        koji_tasks.cancel(koji, task_id)
-        return NotSubmitted("Koji answered too late; the task was cancelled", Obstacle.KOJI)
+        return _unwanted(database, koji, config, build_id, task_id, now)
     log.info("build submitted", package=plan.tagged.name, build=build_id, task=task_id, arches=list(plan.arches))
     return Submitted(build_id, task_id)
 
@@ -229,15 +267,46 @@ def _refused(error: KojiRefusal, now: datetime) -> Progress:
     return Progress(BuildState.SPOILED, now, fault_code=error.code, fault_text=error.text)
 
 
-def _store_task(database: Database, build_id: int, task_id: int) -> bool:
-    """Store a build's task; False when the build is gone or follows another task."""
+def _unwanted(
+    database: Database, koji: KojiSession, config: Config, build_id: int, task_id: int, now: datetime
+) -> NotSubmitted:
+    """A task that nobody would follow is cancelled: its intention was given up while Koji's answer was on its way.
+
+    Or its number belongs to another build already. If that one runs, it has adopted the task, being the same for Koji;
+    if not, this is another Koji than before, or one that was restored: then the build is kept as spoiled, so that the
+    package waits and the limits of a day count it.
+    """
     with database.begin() as session:
-        session.execute(
-            update(Build)
-            .where(Build.id == build_id, Build.task_id.is_(None), Build.state == BuildState.RUNNING)
-            .values(task_id=task_id)
-        )
-        return session.scalar(select(Build.task_id).where(Build.id == build_id)) == task_id
+        if session.scalar(select(Build.id).where(Build.task_id == task_id, Build.state == BuildState.RUNNING)):
+            return NotSubmitted("Koji's task for it belongs to another build", Obstacle.KOJI)
+    koji_tasks.cancel(koji, task_id)
+    text = f"Koji answered with task {task_id}, which an earlier build has: is it the same Koji as before?"
+    with database.begin() as session:
+        known = finish(session, build_id, Progress(BuildState.SPOILED, now, fault_text=text), config, now)
+    return NotSubmitted(text if known else "Koji answered too late; the task was cancelled", Obstacle.KOJI)
+
+
+def _note_lost(database: Database, build_id: int, when: datetime) -> None:
+    """The grace of a lost answer begins when it was lost: a slow hub may be carrying the request out just now."""
+    with database.begin() as session:
+        build = session.get(Build, build_id)
+        if build is not None:
+            build.submission = {**(build.submission or {}), LOST: when.isoformat()}
+
+
+def _store_task(database: Database, build_id: int, task_id: int) -> bool:
+    """Store a build's task; False when the build is gone or follows another task, or another build follows this one."""
+    try:
+        with database.begin() as session:
+            session.execute(
+                update(Build)
+                .where(Build.id == build_id, Build.task_id.is_(None), Build.state == BuildState.RUNNING)
+                .values(task_id=task_id)
+            )
+            return session.scalar(select(Build.task_id).where(Build.id == build_id)) == task_id
+    except IntegrityError:  # uq_build_task: it was taken in this moment, or long ago
+        log.warning("a task belongs to another build", build=build_id, task=task_id)
+        return False
 
 
 def give_up(session: Session, build_id: int, now: datetime) -> None:
@@ -245,7 +314,9 @@ def give_up(session: Session, build_id: int, now: datetime) -> None:
     package_id = session.scalar(select(Build.package_id).where(Build.id == build_id))
     if package_id is None:
         return
-    with changing(session, [package_id], Cause.BUILD, now=now):
+    with changing(session, [package_id], Cause.BUILD, now=now) as packages:
+        for package in packages:
+            package.needs_resolution = True  # nothing was compared while it seemed to run
         session.execute(
             delete(Build).where(Build.id == build_id, Build.task_id.is_(None), Build.state == BuildState.RUNNING)
         )
@@ -267,10 +338,11 @@ def reconcile(database: Database, koji: KojiSession, config: Config, now: dateti
         )
         task_id = _unclaimed(database, [task.id for task in found if _asked_for(task, submission)])
         if task_id is not None:
-            _store_task(database, build.id, task_id)
+            if not _store_task(database, build.id, task_id):
+                continue  # somebody else was faster: the next look tells
             log.info("found the task of a lost submission", build=build.id, task=task_id)
             settled += 1
-        elif (now - build.started).total_seconds() > config.koji_config.submit_grace:
+        elif (now - _asked_last(build)).total_seconds() > config.koji_config.submit_grace:
             with database.begin() as session:
                 give_up(session, build.id, now)
             log.warning("Koji never got a submission; it is given up", build=build.id)
@@ -278,11 +350,18 @@ def reconcile(database: Database, koji: KojiSession, config: Config, now: dateti
     return settled
 
 
+def _asked_last(build: Build) -> datetime:
+    """When Koji may have got the request at the latest."""
+    lost = (build.submission or {}).get(LOST)
+    return build.started if lost is None else max(build.started, datetime.fromisoformat(lost))
+
+
 def _asked_for(task: Task, submission: dict[str, Any]) -> bool:
-    """Whether a task was made from exactly what we asked: one source may be built for several collections."""
+    """Whether a task was made from exactly what we asked: one source may be built for several collections, and a person
+    may have built it for real with our account."""
     opts = task.request[2] if task.request and len(task.request) > 2 else None
-    asked = submission.get("opts") or {}
-    return isinstance(opts, dict) and all(opts.get(key) == asked.get(key) for key in ("repo_id", "arch_override"))
+    asked = {"repo_id": None, "arch_override": None, **(submission.get("opts") or {}), "scratch": True}
+    return isinstance(opts, dict) and all(opts.get(key) == value for key, value in asked.items())
 
 
 def _unclaimed(database: Database, task_ids: list[int]) -> int | None:

@@ -25,7 +25,8 @@ from koschei.rules.states import PackageState
 
 # The newest counted build, the newest one with a verdict, and the running one of each package; only rows that differ
 # are written. A package whose answer rests on another source than before must be resolved again (the state is compared
-# too, because deleting a build has already emptied the column that named it).
+# too, because deleting a build has already emptied the column that named it). Without any source nobody looks at it
+# again, so an old answer must not stand for ever.
 DERIVE = text("""
     UPDATE package AS p
     SET last_build_id = d.last_id,
@@ -35,7 +36,9 @@ DERIVE = text("""
         running_build_id = d.running_id,
         needs_resolution = p.needs_resolution
             OR (p.last_complete_build_id, p.last_complete_build_state)
-               IS DISTINCT FROM (d.complete_id, d.complete_state)
+               IS DISTINCT FROM (d.complete_id, d.complete_state),
+        resolved = CASE WHEN p.last_complete_build_state IS NOT NULL AND d.complete_id IS NULL THEN NULL
+                        ELSE p.resolved END
     FROM (
         SELECT q.id, l.id AS last_id, l.started AS last_started, c.id AS complete_id, c.state AS complete_state,
                r.id AS running_id
