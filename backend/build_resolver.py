@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backend import metrics
+from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from koschei import build_resolution
 from koschei.build_resolution import BuildResolution
 from koschei.buildroots import Buildroots
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.dependencies import DependencyIds
-from koschei.errors import ServiceError
 
 
 def prepare(context: Context) -> Callable[[], PassReport]:
@@ -36,10 +36,8 @@ def prepare(context: Context) -> Callable[[], PassReport]:
             with trying_lock(context.database.engine, LockSpace.BUILD_RESOLVER, work.repo_id) as mine:
                 if not mine:
                     continue
-                try:
+                with apart(report, f"repository {work.repo_id}"):
                     done += resolution.resolve(work)
-                except ServiceError as error:
-                    report.errors.append(f"repository {work.repo_id}: {error}")
         metrics.BUILDS_RESOLVED.inc(done)
         report.detail = {"builds_resolved": done}
         return report

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backend import metrics
+from backend.apart import apart
 from backend.frame import Context, PassReport, Service
-from koschei import builds, real_builds
-from koschei.errors import ServiceError
+from koschei import builds, real_builds, submission
 from koschei.koji import tagging
 from koschei.model import Collection
 from koschei.packages import sync_package_list
@@ -19,16 +19,18 @@ def prepare(context: Context) -> Callable[[], PassReport]:
 
     def one_pass() -> PassReport:
         report = PassReport()
-        ended = builds.refresh(context.database, context.koji, context.config, context.now())
-        metrics.BUILDS_ENDED.inc(ended)
-        registered = 0
+        ended = registered = 0
+        with apart(report, "submissions"):
+            # The scheduler does it, too, but may be scaled down.
+            submission.reconcile(context.database, context.koji, context.config, context.now())
+        with apart(report, "running builds"):
+            ended = builds.refresh(context.database, context.koji, context.config, context.now())
+            metrics.BUILDS_ENDED.inc(ended)
         for collection in _collections(context):
             if context.stopping():
                 break
-            try:
+            with apart(report, collection.name):
                 registered += _poll(context, collection, report)
-            except ServiceError as error:
-                report.errors.append(f"{collection.name}: {error}")
         report.detail = {"builds_ended": ended, "real_builds": registered}
         return report
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from koschei.buildroots import Buildroots
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.dependencies import DependencyIds
-from koschei.errors import RepositoryGone, ServiceError
+from koschei.errors import RepositoryGone
 from koschei.queries.collections import all_collections
 from koschei.resolution import Resolution
 
@@ -35,13 +36,12 @@ def prepare(context: Context) -> Callable[[], PassReport]:
             with trying_lock(context.database.engine, LockSpace.REPO_RESOLVER, collection.id) as mine:
                 if not mine:
                     continue
-                try:
-                    if resolution.examine(collection.id):
-                        resolved.append(collection.name)
-                except RepositoryGone as error:
-                    waiting.append(f"{collection.name}: {error}; waiting for the next one")
-                except ServiceError as error:
-                    report.errors.append(f"{collection.name}: {error}")
+                with apart(report, collection.name):
+                    try:
+                        if resolution.examine(collection.id):
+                            resolved.append(collection.name)
+                    except RepositoryGone as error:
+                        waiting.append(f"{collection.name}: {error}; waiting for the next one")
         report.detail = {"resolved": resolved, "waiting": waiting}
         return report
 

@@ -27,6 +27,9 @@ from koschei.transitions import changing
 
 log = structlog.get_logger(__name__)
 
+# How many packages are looked at one by one when the list of all disagrees with what is stored.
+SECOND_LOOKS = 200
+LARGEST_EPOCH = 2**31 - 1
 VERDICTS = {KojiBuildState.COMPLETE: BuildState.COMPLETE, KojiBuildState.FAILED: BuildState.FAILED}
 
 
@@ -62,6 +65,11 @@ def refresh(
     for start in range(0, len(new), size):
         register(database, koji, new[start : start + size], config, now)
     with database.begin() as session:
+        differing = _disagreeing(session, collection, listed, name)
+    if name is None and len(differing) <= SECOND_LOOKS:
+        # A long list is older than what messages told while it was read and stored; a package's own is not.
+        return len(new) + sum(refresh(database, koji, config, collection, now, name=n) for n in differing.values())
+    with database.begin() as session:
         mark_untagged(session, collection, listed, now, name=name)
     return len(new)
 
@@ -69,7 +77,8 @@ def refresh(
 def unregistered(session: Session, collection: Collection, listed: Sequence[TaggedBuild]) -> list[NewBuild]:
     """Which of the listed builds belong to packages we watch and are not registered.
 
-    A build is known by its task; an imported one, which has none, by its version.
+    A build is known by its task; an imported one, which has none, by its version. One whose version cannot be compared
+    is left alone.
     """
     rows = session.execute(
         text("""
@@ -77,7 +86,7 @@ def unregistered(session: Session, collection: Collection, listed: Sequence[Tagg
             FROM unnest(:names ::text[], :tasks ::bigint[], :keys ::bytea[]) WITH ORDINALITY
                  AS w(name, task_id, evr_key, position)
             JOIN package AS p ON p.collection_id = :collection AND p.name = w.name COLLATE "C"
-            WHERE NOT p.blocked AND (p.tracked OR :untracked)
+            WHERE NOT p.blocked AND (p.tracked OR :untracked) AND w.evr_key IS NOT NULL
               AND NOT EXISTS (
                   SELECT FROM build AS b
                   WHERE b.package_id = p.id AND b.real
@@ -96,8 +105,10 @@ def unregistered(session: Session, collection: Collection, listed: Sequence[Tagg
     return [NewBuild(package_id, listed[position - 1]) for position, package_id in rows]
 
 
-def evr_key(tagged: TaggedBuild) -> bytes:
-    """The build's version as a sort key."""
+def evr_key(tagged: TaggedBuild) -> bytes | None:
+    """The build's version as a sort key; None when it is none that we could compare or store."""
+    if (tagged.epoch or 0) > LARGEST_EPOCH:
+        return None
     return sort_key(tagged.epoch, tagged.version, tagged.release)
 
 
@@ -131,9 +142,11 @@ def _insert(
     config: Config,
     now: datetime,
 ) -> None:
-    if tagged.task_id is not None and session.scalar(
-        select(Build.id).where(Build.package_id == package.id, Build.task_id == tagged.task_id)
-    ):
+    number = evr_key(tagged)
+    same = Build.task_id == tagged.task_id
+    if tagged.task_id is None:
+        same = Build.real & Build.task_id.is_(None) & (Build.evr_key == number)
+    if number is None or session.scalar(select(Build.id).where(Build.package_id == package.id, same).limit(1)):
         return  # registered by another process meanwhile
     repo_id = koji_tasks.repo_id_of(children)
     finished = (task.finished if task else None) or tagged.completed or now
@@ -147,7 +160,7 @@ def _insert(
         epoch=tagged.epoch,
         version=tagged.version,
         release=tagged.release,
-        evr_key=evr_key(tagged),
+        evr_key=number,
         repo_id=repo_id,
         deps_resolved=None if repo_id is not None else False,
     )
@@ -170,32 +183,7 @@ def mark_untagged(
     A package that is not listed at all has no tagged build any more; that many cannot vanish at once, and then the
     listing is doubted.
     """
-    rows = session.execute(
-        text("""
-            SELECT p.id, w.name IS NULL AS absent
-            FROM package AS p
-            LEFT JOIN unnest(:names ::text[], :keys ::bytea[]) AS w(name, evr_key) ON w.name COLLATE "C" = p.name
-            LEFT JOIN build AS l ON l.id = p.last_build_id
-            WHERE p.collection_id = :collection AND NOT p.blocked AND (:only ::text IS NULL OR p.name = :only)
-              AND (l.id IS NOT NULL AND (w.name IS NULL OR l.evr_key > w.evr_key)
-                   OR EXISTS (SELECT FROM build AS u
-                              WHERE u.package_id = p.id AND u.untagged AND u.evr_key <= w.evr_key))
-        """),
-        {
-            "names": [tagged.name for tagged in listed],
-            "keys": [evr_key(tagged) for tagged in listed],
-            "collection": collection.id,
-            "only": name,
-        },
-    ).all()
-    gone = [package_id for package_id, absent in rows if absent]
-    known = _known(session, collection)
-    if name is None and gone and not plausible_loss(len(gone), known):
-        log.warning(
-            "Koji's list of builds shrank too much to be believed", collection=collection.name, missing=len(gone)
-        )
-        rows = [row for row in rows if not row.absent]
-    ids = [package_id for package_id, _ in rows]
+    ids = list(_disagreeing(session, collection, listed, name))
     if not ids:
         return 0
     with changing(session, ids, Cause.UNTAGGED, now=now):
@@ -216,6 +204,35 @@ def mark_untagged(
     log.info("builds untagged or tagged again", collection=collection.name, packages=len(ids))
     wake(session, "repo-resolver", "scheduler")
     return len(ids)
+
+
+def _disagreeing(
+    session: Session, collection: Collection, listed: Sequence[TaggedBuild], name: str | None
+) -> dict[int, str]:
+    """The packages, id to name, of which the list says something else than what is stored, and is to be believed."""
+    rows = session.execute(
+        text("""
+            SELECT p.id, p.name, w.name IS NULL AS absent
+            FROM package AS p
+            LEFT JOIN unnest(:names ::text[], :keys ::bytea[]) AS w(name, evr_key) ON w.name COLLATE "C" = p.name
+            LEFT JOIN build AS l ON l.id = p.last_build_id
+            WHERE p.collection_id = :collection AND NOT p.blocked AND (:only ::text IS NULL OR p.name = :only)
+              AND (l.id IS NOT NULL AND (w.name IS NULL OR l.evr_key > w.evr_key)
+                   OR EXISTS (SELECT FROM build AS u
+                              WHERE u.package_id = p.id AND u.untagged AND u.evr_key <= w.evr_key))
+        """),
+        {
+            "names": [tagged.name for tagged in listed],
+            "keys": [evr_key(tagged) for tagged in listed],
+            "collection": collection.id,
+            "only": name,
+        },
+    ).all()
+    gone = sum(absent for *_, absent in rows)
+    if name is None and gone and not plausible_loss(gone, _known(session, collection)):
+        log.warning("Koji's list of builds shrank too much to be believed", collection=collection.name, missing=gone)
+        return {package_id: package for package_id, package, absent in rows if not absent}
+    return {package_id: package for package_id, package, _ in rows}
 
 
 def _known(session: Session, collection: Collection) -> int:

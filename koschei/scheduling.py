@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,13 +56,22 @@ def schedulable_column(config: Config, now: datetime) -> ColumnElement[bool]:
     return conditions.schedulable(now, config.koji_config.max_package_builds_per_day)
 
 
-def candidates(session: Session, config: Config, now: datetime, limit: int = 100) -> list[Candidate]:
-    """The packages that may be built and deserve it, most deserving first, equal ones by name."""
+def candidates(
+    session: Session, config: Config, now: datetime, limit: int = 100, *, without: Iterable[str] = ()
+) -> list[Candidate]:
+    """The packages that may be built and deserve it, most deserving first, equal ones by name.
+
+    `without`: names of collections that are left out.
+    """
     value = priority_column(config, now).label("priority")
     query = (
         select(Package.id, Package.name, Collection.name, value)
         .join(Collection, Collection.id == Package.collection_id)
-        .where(value >= config.priorities.build_threshold, schedulable_column(config, now))
+        .where(
+            value >= config.priorities.build_threshold,
+            schedulable_column(config, now),
+            Collection.name.not_in(list(without)),
+        )
         .order_by(value.desc(), Package.name, Package.id)
         .limit(limit)
     )
