@@ -37,16 +37,16 @@ class Frontend:
 
 @dataclass(frozen=True)
 class Choice:
-    """The collections there are, and those the request is about; `explicit` when it named them."""
+    """The collections there are, and those the request is about; `word`: how the address named them, None for all."""
 
     every: list[Collection]
     chosen: list[Collection]
-    explicit: bool
+    word: str | None
 
     @property
-    def word(self) -> str | None:
-        """The choice as addresses hold it; None for all."""
-        return ",".join(collection.name for collection in self.chosen) if self.explicit else None
+    def explicit(self) -> bool:
+        """Whether the request named them."""
+        return self.word is not None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def choice() -> Choice:
     if "choice" not in g:
         every = collection_queries.all_collections(session())
         word = request.args.get("collection", "")
-        g.choice = Choice(every, _named(every, word) if word else every, bool(word))
+        g.choice = Choice(every, _named(every, word) if word else every, word or None)
     return cast(Choice, g.choice)
 
 

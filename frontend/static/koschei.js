@@ -21,6 +21,9 @@
     if (event.key === "/") {
       var field = document.querySelector("[data-search]");
       if (field) { event.preventDefault(); field.focus(); field.select(); }
+    } else if (event.key === "?") {
+      var keys = document.querySelector("[data-keys]");
+      if (keys) keys.focus();
     } else if (pending) {
       var link = event.key === "o" ? document.querySelector(".brand")
         : document.querySelector('[data-go="' + (/^[a-z]$/.test(event.key) ? event.key : "") + '"]');

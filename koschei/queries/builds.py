@@ -46,7 +46,10 @@ def neighbours(session: Session, build: Build) -> tuple[Build | None, Build | No
     same = select(Build.id).where(Build.package_id == build.package_id, ~Build.untagged, Build.state.in_(COUNTED))
     before = same.where(Build.started < build.started).order_by(Build.started.desc(), Build.id.desc()).limit(1)
     after = same.where(Build.started > build.started).order_by(Build.started, Build.id).limit(1)
-    found = list(session.scalars(select(Build).where(Build.id.in_(before) | Build.id.in_(after))))
+    # As scalars: for two subqueries joined by OR, PostgreSQL would read the whole table.
+    found = session.scalars(
+        select(Build).where(Build.id.in_([before.scalar_subquery(), after.scalar_subquery()]))
+    ).all()
     earlier = [b for b in found if b.started < build.started]
     later = [b for b in found if b.started > build.started]
     return (earlier[0] if earlier else None), (later[0] if later else None)
@@ -82,6 +85,6 @@ def broke_at(session: Session, package_id: int, last: Build) -> BrokeAt:
     since = select(other.started).where(other.id == good).scalar_subquery()
     failed = counted.where(Build.state == BuildState.FAILED, Build.started <= last.started)
     bad = failed.where(since.is_(None) | (Build.started > since)).order_by(Build.started, Build.id).limit(1)
-    found = session.scalars(select(Build).where((Build.id == good) | Build.id.in_(bad))).all()
+    found = session.scalars(select(Build).where(Build.id.in_([good, bad.scalar_subquery()]))).all()
     by_state = {build.state: build for build in found}
     return BrokeAt(by_state.get(BuildState.COMPLETE), by_state.get(BuildState.FAILED))

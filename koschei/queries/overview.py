@@ -18,6 +18,7 @@ from koschei.rules.suspects import NO_SUSPECT, describe
 
 BROKEN = (PackageState.FAILING, PackageState.UNRESOLVED)
 FIXED_WITHIN = timedelta(days=7)
+FIXED_CANDIDATES = 1000
 BUCKETS = 24
 BUCKET = timedelta(hours=1)
 
@@ -189,23 +190,32 @@ def _problems(session: Session, package_ids: Sequence[int]) -> dict[int, str]:
 def newly_fixed(session: Session, collections: Sequence[Collection], now: datetime, limit: int) -> list[Moved]:
     """The packages that stopped being broken within a week and still are ok, latest first."""
     by_id = {collection.id: collection for collection in collections}
-    query = (
-        select(Package.name, Package.collection_id, PackageStateChange)
-        .join(Package, Package.id == PackageStateChange.package_id)
+    # The candidates first: they are read backwards from the newest, and there are enough of them for any choice.
+    change = (
+        select(PackageStateChange)
         .where(
             PackageStateChange.timestamp > now - FIXED_WITHIN,
             PackageStateChange.prev.in_(BROKEN),
             PackageStateChange.new == PackageState.OK,
-            PackageStateChange.timestamp == Package.state_since,
+        )
+        .order_by(PackageStateChange.timestamp.desc(), PackageStateChange.id.desc())
+        .limit(FIXED_CANDIDATES)
+        .subquery()
+    )
+    query = (
+        select(Package.name, Package.collection_id, change.c.prev, change.c.timestamp, change.c.build_id)
+        .join(Package, Package.id == change.c.package_id)
+        .where(
+            change.c.timestamp >= Package.state_since,
             Package.state == PackageState.OK,
             Package.collection_id.in_(by_id),
         )
-        .order_by(PackageStateChange.timestamp.desc(), PackageStateChange.id.desc())
+        .order_by(change.c.timestamp.desc(), change.c.id.desc())
         .limit(limit)
     )
     return [
-        Moved(name, by_id[i], PackageState.OK, change.timestamp, f"was {change.prev}", change.build_id)
-        for name, i, change in session.execute(query)
+        Moved(name, by_id[collection_id], PackageState.OK, timestamp, f"was {prev}", build_id)
+        for name, collection_id, prev, timestamp, build_id in session.execute(query)
     ]
 
 

@@ -119,10 +119,20 @@ def test_it_carries_on_when_the_database_comes_back(
     assert client.get("/").status_code == 200
 
 
-def test_errors_say_what_now(app: Flask, client: FlaskClient) -> None:
+def test_errors_say_what_now(app: Flask, client: FlaskClient, database: Database) -> None:
     @app.get("/breaks")
     def breaks() -> str:
         raise RuntimeError("the secret is 42")
+
+    with filling(database) as world:
+        world.collection()
+
+    @app.get("/half")
+    def half() -> str:
+        from frontend import context
+
+        context.choice()
+        raise RuntimeError("half-way")
 
     @app.get("/teapot")
     def teapot() -> str:
@@ -133,6 +143,9 @@ def test_errors_say_what_now(app: Flask, client: FlaskClient) -> None:
     assert "Something broke on our side" in page.text
     assert "2026-05-14 12:00:00 UTC" in page.text
     assert "secret" not in page.text
+    page = client.get("/half?collection=f44")
+    assert page.status_code == 500
+    assert 'href="/?collection=f44"' in page.text
     assert client.get("/teapot").status_code == 418
     refused = client.post("/packages")
     assert refused.status_code == 405

@@ -128,6 +128,8 @@ def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, 
     page.keyboard.press("g")
     page.keyboard.press("p")
     page.wait_for_url("**/packages")
+    page.keyboard.press("?")
+    assert "Keys:" in page.evaluate("document.activeElement.textContent")
 
     light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     page.get_by_role("button", name="Switch between light and dark").click()
