@@ -20,6 +20,12 @@ from demo.world import BUILD_TAG, TAG, TARGET
 BETWEEN_SECONDS = (6.0, 20.0)
 OUTAGE_SECONDS = 20.0
 MOST_BROKEN = 12
+MISFORTUNES = {
+    "infra": "the builder's disk is full",
+    "canceled": "somebody else cancels it",
+    "lock": "Koji cannot lock the build tag",
+    "freed": "the builder restarts in the middle",
+}
 KEPT_REPOSITORIES = 12
 TOOLCHAIN = ("glibc", "gcc", "binutils", "perl", "python3.14", "rpm", "make", "bash", cast.BASE)
 """Not touched: each new one has everything built again, and nobody would see anything else."""
@@ -49,7 +55,7 @@ class LiveStory:
                     self.base,
                     self.outage,
                 ],
-                weights=[6, 4, 3, 2, 2, 1, 0.6, 0.5],
+                weights=[8, 6, 4, 2, 2, 1, 0.3, 0.4],
             )[0]
             try:
                 event()
@@ -92,10 +98,10 @@ class LiveStory:
         self._build(name, self._world.next_release(name))
 
     def misfortune(self) -> None:
-        """Koji spoils the next build of something."""
+        """Koji spoils a build of something, or gives it back."""
         name = self._somebody()
-        kind = self._rng.choice(("infra", "canceled", "lock", "freed"))
-        self._tell(f"Koji will spoil the next build of {name} ({kind})")
+        kind = self._rng.choice(list(MISFORTUNES))
+        self._tell(f"somebody asks for a build of {name}; {MISFORTUNES[kind]}")
         self._story.outcomes.next_build(name, Outcome(kind))
         self._story.admin("set-priority", "--collection", COLLECTION, name, MANUAL_PRIORITY)
 

@@ -58,52 +58,51 @@ class Koji:
         return re.sub(r"[^A-Za-z0-9.+_-]", "-", self.target).lstrip(".+-") or "collection"
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants to watch, and how; without `names` all packages."""
+
+    koji: Koji
+    names: tuple[str, ...]
+    folder: Folder
+    port: int
+    once: bool
+
+
 def run(koji: Koji, *, packages: Sequence[str], folder: Path, port: int, once: bool) -> int:
     """Run it; the exit status. DemoError when the Koji or what is wanted of it is not there."""
+    wish = Wish(koji, tuple(packages), Folder(folder), port, once)
     with signals_stop() as stopping, Screen("Koschei, passive", plain=once) as screen:
-        ended = _run(koji, packages, Folder(folder), port, screen, stopping, once=once)
+        ended = _run(wish, screen, stopping)
     return ended.show() if isinstance(ended, Report) else ended
 
 
-def _run(
-    koji: Koji,
-    names: Sequence[str],
-    folder: Folder,
-    port: int,
-    screen: Screen,
-    stopping: threading.Event,
-    *,
-    once: bool,
-) -> Report | int:
-    ports = Ports.choose(port)
-    screen.tell(f"asking {koji.hub} for the target {koji.target}")
+def _run(wish: Wish, screen: Screen, stopping: threading.Event) -> Report | int:
+    koji, folder = wish.koji, wish.folder
+    ports = Ports.choose(wish.port)
     with ExitStack() as opened:
         folder.take()
         opened.callback(folder.release)
-        session = opened.enter_context(
-            KojiSession(_settings(koji, folder, ports, "postgresql://nowhere/")[1].koji_config)
-        )
-        listed = listed_packages(session, koji, names, once=once)
+        screen.tell(f"asking {koji.hub} for the target {koji.target}")
+        listed = listed_packages(_settings(koji, folder, ports, "postgresql://none-yet/")[1], wish, stopping)
         screen.tell("starting PostgreSQL")
         tables, config = _settings(koji, folder, ports, opened.enter_context(Postmaster(folder, durable=False)))
         folder.write_config(tables)
         folder.write_env()
-        _create(Admin(folder), koji, only_tracked=bool(names))
+        _create(Admin(folder), wish)
         observer = Observer(config, PATIENCE, stopping)
         opened.callback(observer.close)
-        count = _track(observer.database, koji, listed, names)
-        screen.tell(
-            f"watching {count} packages; no login, no builds, and no message bus: events are queued, none is sent"
-        )
+        count = _track(observer.database, wish, listed)
+        screen.tell(f"watching {count} packages; no login, no builds, no message bus (events are queued, none is sent)")
         supervisor = supervised(folder, ports, WITHOUT_SCHEDULER, screen.tell)
         opened.callback(supervisor.stop)
         screen.tell(f"dashboard: {ports.url}")
         heading = f"Koschei, passive: {ports.url}   ({koji.hub}, {koji.target})"
-        with Work(lambda: _work(observer, koji, screen, stopping, once)) as work:
+        with Work(lambda: _work(observer, wish, screen, stopping)) as work:
             watch(work, screen, heading, observer, supervisor, stopping, koji.collection)
             if stopping.is_set():
                 screen.tell("stopping")
-                return STOPPED if once else 0
+                return STOPPED if wish.once else 0
             if work.error is not None:
                 raise work.error
         with observer.database.read() as reading:
@@ -122,50 +121,50 @@ def _settings(koji: Koji, folder: Folder, ports: Ports, database_url: str) -> tu
         raise DemoError(f"This cannot be used: {error}") from error
 
 
-def listed_packages(session: KojiSession, koji: Koji, names: Sequence[str], *, once: bool) -> list[TaggedPackage]:
+def listed_packages(config: Config, wish: Wish, stopping: threading.Event) -> list[TaggedPackage]:
     """The package list of the tag that the target builds from.
 
-    DemoError when Koji, the target or one of `names` is not there, or `once` and there is no repository to resolve.
+    DemoError when Koji, the target or a named package is not there, or there is no repository to be resolved once.
     """
+    koji = wish.koji
     try:
-        target = repositories.target(session, koji.target)
-        if target is None:
-            raise DemoError(
-                f"{koji.hub} has no target {koji.target!r}: name another with --target "
-                "(`koji list-targets` shows those there are)"
-            )
-        listed = tagging.packages(session, target.build_tag)
-        newest = repositories.newest_repo(session, target.build_tag)
+        with KojiSession(config.koji_config, anonymous=True, stop=stopping) as session:
+            target = repositories.target(session, koji.target)
+            if target is None:
+                raise DemoError(
+                    f"{koji.hub} has no target {koji.target!r}: name another with --target "
+                    "(`koji list-targets` shows those there are)"
+                )
+            listed = tagging.packages(session, target.build_tag)
+            newest = repositories.newest_repo(session, target.build_tag)
     except KojiError as error:
         raise DemoError(f"{koji.hub} cannot be used: {error}") from error
-    if newest is None and once:
-        raise DemoError(
-            f"{koji.hub} has no ready repository of {target.build_tag}, so nothing can be resolved there now"
-        )
-    if unknown := sorted(set(names) - {each.name for each in listed}):
+    if newest is None and wish.once:
+        raise DemoError(f"{koji.hub} has no ready repository of {target.build_tag}, so there is nothing to resolve now")
+    if unknown := sorted(set(wish.names) - {each.name for each in listed}):
         raise DemoError(f"{koji.target} has no packages named {', '.join(unknown)}: check --packages")
     return listed
 
 
-def _create(admin: Admin, koji: Koji, *, only_tracked: bool) -> None:
+def _create(admin: Admin, wish: Wish) -> None:
     admin(["create-db"])
-    untracked = ["--no-poll-untracked"] if only_tracked else []
-    admin(["create-collection", koji.collection, "-d", koji.target, "-t", koji.target, *untracked])
+    name, target = wish.koji.collection, wish.koji.target
+    untracked = ["--no-poll-untracked"] if wish.names else []
+    admin(["create-collection", name, "-d", target, "-t", target, *untracked])
 
 
-def _track(database: Database, koji: Koji, listed: Sequence[TaggedPackage], names: Sequence[str]) -> int:
+def _track(database: Database, wish: Wish, listed: Sequence[TaggedPackage]) -> int:
     """Have the named packages looked after, or all of them; how many these are."""
     now = datetime.now(UTC)
     with database.begin() as session:
-        collection = collections.by_name(session, koji.collection)
-        report = operations.sync_package_list(session, collection, listed, now=now, track_new=not names)
+        collection = collections.by_name(session, wish.koji.collection)
+        report = operations.sync_package_list(session, collection, listed, now=now, track_new=not wish.names)
         if report.refused:
             raise DemoError(report.refused)
-        if names:
-            operations.track(session, ACTOR, collection, names, now=now)
-        return session.execute(
-            select(func.count()).select_from(Package).where(Package.tracked, ~Package.blocked)
-        ).scalar_one()
+        if wish.names:
+            operations.track(session, ACTOR, collection, wish.names, now=now)
+        watched = select(func.count()).select_from(Package).where(Package.tracked, ~Package.blocked)
+        return session.execute(watched).scalar_one()
 
 
 class Progress:
@@ -218,11 +217,11 @@ def _to_be_resolved(session: Session, collection: Collection) -> int:
     return session.execute(query).scalar_one()
 
 
-def _work(observer: Observer, koji: Koji, screen: Screen, stopping: threading.Event, once: bool) -> None:
+def _work(observer: Observer, wish: Wish, screen: Screen, stopping: threading.Event) -> None:
     try:
-        observer.wait(Progress(observer, koji.collection).missing, "the newest repository is resolved")
+        observer.wait(Progress(observer, wish.koji.collection).missing, "the newest repository is resolved")
     except Stopped:
         return
     screen.tell("everything that is watched is resolved in the newest repository")
-    if not once:
+    if not wish.once:
         stopping.wait()
