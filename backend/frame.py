@@ -29,6 +29,7 @@ from koschei.db.locks import HeldLock, LockSpace, try_lock
 from koschei.db.notify import Listener
 from koschei.errors import DatabaseError, KoscheiError
 from koschei.koji.session import KojiSession
+from koschei.queries.revision import readiness
 
 log = structlog.get_logger(__name__)
 
@@ -132,13 +133,21 @@ class Runner:
                         self.pulse.standby()
                         self.listener.wait(min(self.settings.interval, 5.0))
                         continue
-                    one_pass = one_pass or self.service.prepare(self.context)
+                    one_pass = one_pass or self._prepared()
                     report = self._timed(one_pass)
                 except Exception as error:  # the frame is what services heal in: whatever it was is tried again
                     self._failed(error)
                 self._rest(self._patience(report), wakeable=report is not None)
             self._close()
         log.info("stopped")
+
+    def _prepared(self) -> Callable[[], PassReport]:
+        """The service's pass, once the database has the tables that this code needs."""
+        with self.context.database.begin() as session:
+            found = readiness(session)
+        if not found.usable:
+            raise DatabaseError(f"{found.words} (koschei-admin create-db)")
+        return self.service.prepare(self.context)
 
     def _timed(self, one_pass: Callable[[], PassReport]) -> PassReport:
         started = time.monotonic()

@@ -13,6 +13,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from koschei.errors import DatabaseError
 
 MINIMUM_SERVER_VERSION = 150000
+# A database host that vanishes without a word is noticed within a minute.
+PATIENCE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
 
 
 class Database:
@@ -24,7 +32,12 @@ class Database:
             url,
             pool_size=pool_size,
             pool_pre_ping=True,
-            connect_args={"application_name": application_name, "connect_timeout": 5, "options": "-c TimeZone=UTC"},
+            connect_args={
+                "application_name": application_name,
+                "connect_timeout": 5,
+                "options": "-c TimeZone=UTC",
+                **PATIENCE,
+            },
             **options,
         )
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
