@@ -20,12 +20,10 @@ from koschei import notices, outbox, scheduling
 from koschei.config import Config
 from koschei.model import Build, Collection, Package, ServiceStatus
 from koschei.queries.collections import all_collections, newest_resolutions
+from koschei.rules.pulse import lagging
 from koschei.rules.states import BuildState, CollectionState, PackageState
 
 SERVICES = ("watcher", "polling", "repo-resolver", "build-resolver", "scheduler")
-MISSED_PASSES = 3
-GRACE = timedelta(minutes=1)
-LONGEST_PASS = timedelta(hours=1)
 LONGEST_ERROR = 1000
 
 
@@ -166,14 +164,15 @@ def report(session: Session, config: Config, now: datetime) -> StatusReport:
 
 
 def health(row: ServiceStatus, now: datetime) -> Health:
-    """How a service is, by what it said last.
-
-    It lags when it was silent for three intervals and a minute; a pass that is under way may take an hour.
-    """
-    begun, ended = row.pass_started, row.pass_finished
-    working = begun is not None and (ended is None or begun > ended)
-    silent = now - max(moment for moment in (row.started, begun, ended) if moment is not None)
-    if silent > MISSED_PASSES * timedelta(seconds=row.interval) + (LONGEST_PASS if working else GRACE):
+    """How a service is, by what it said last."""
+    late = lagging(
+        started=row.started,
+        pass_started=row.pass_started,
+        pass_finished=row.pass_finished,
+        interval=row.interval,
+        now=now,
+    )
+    if late:
         return Health.LAGGING
     return Health.OK if row.error is None else Health.FAILING
 

@@ -9,9 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from koschei.model import ServiceStatus
-
-MISSED_PASSES = 3
-GRACE = timedelta(seconds=60)
+from koschei.rules.pulse import lagging
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,24 @@ class Pulse:
 
 
 def pulses(session: Session, now: datetime) -> list[Pulse]:
-    """Every service that ever reported, by name.
-
-    One is lagging when no pass ended for three intervals and a minute; one that has just started gets as long.
-    """
+    """Every service that ever reported, by name."""
     rows = session.scalars(select(ServiceStatus).order_by(ServiceStatus.service))
     return [_pulse(row, now) for row in rows]
 
 
 def _pulse(row: ServiceStatus, now: datetime) -> Pulse:
-    interval = timedelta(seconds=row.interval)
-    seen = max(moment for moment in (row.started, row.pass_finished) if moment is not None)
     return Pulse(
         service=row.service,
         started=row.started,
         finished=row.pass_finished,
-        interval=interval,
+        interval=timedelta(seconds=row.interval),
         error=row.error,
         error_since=row.error_since,
-        lagging=now - seen > MISSED_PASSES * interval + GRACE,
+        lagging=lagging(
+            started=row.started,
+            pass_started=row.pass_started,
+            pass_finished=row.pass_finished,
+            interval=row.interval,
+            now=now,
+        ),
     )

@@ -1,0 +1,26 @@
+"""Whether a service that reports its passes is late."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+MISSED_PASSES = 3
+GRACE = timedelta(minutes=1)
+LONGEST_PASS = timedelta(hours=1)
+
+
+def lagging(
+    *,
+    started: datetime,
+    pass_started: datetime | None,
+    pass_finished: datetime | None,
+    interval: float,
+    now: datetime,
+) -> bool:
+    """Whether a service is not known to do anything; `interval` is that between its passes, in seconds.
+
+    It may be silent for three intervals and a minute. A pass that is under way may take an hour more.
+    """
+    working = pass_started is not None and (pass_finished is None or pass_started > pass_finished)
+    heard = max(moment for moment in (started, pass_started, pass_finished) if moment is not None)
+    return now - heard > MISSED_PASSES * timedelta(seconds=interval) + (LONGEST_PASS if working else GRACE)
