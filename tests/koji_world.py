@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from demo.hub import Binary, Hub, HubServer, SourcePackage, Timings
+from demo.hub.rpc import REGISTRY
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.koji import tagging
@@ -94,6 +97,16 @@ class KojiWorld:
             session.add(package)
             session.flush()
             return package.id
+
+
+def lie(patch: pytest.MonkeyPatch, method: str, answer: Callable[..., Any]) -> None:
+    """Have the hub answer a call with `answer(truth, *args, **options)`, where `truth()` is the honest answer."""
+    honest = REGISTRY[method]
+
+    def told(exports: Any, *args: Any, **options: Any) -> Any:
+        return answer(lambda: honest(exports, *args, **options), *args, **options)
+
+    patch.setitem(REGISTRY, method, told)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
 from demo.hub import Outcome
-from koschei import builds, submission
+from koschei import builds, real_builds, submission
 from koschei.audit import BACKEND
 from koschei.koji import tagging
 from koschei.model import Build, Cause, Collection, KojiTask, Package, PackageStateChange
@@ -17,7 +18,7 @@ from koschei.packages import sync_package_list
 from koschei.real_builds import mark_untagged, refresh
 from koschei.rules.states import BuildState, PackageState
 from koschei.submission import Submitted
-from tests.koji_world import KojiWorld, koji_world, source
+from tests.koji_world import KojiWorld, koji_world, lie, source
 
 
 @pytest.fixture
@@ -152,3 +153,68 @@ def test_untracked_packages_are_registered_only_when_the_collection_wants_it(tmp
         assert look(world) == 3
         with world.database.begin() as session:
             assert session.execute(select(func.count()).select_from(Package).where(Package.tracked)).scalar_one() == 0
+
+
+def test_a_list_that_a_message_has_overtaken_untags_nothing(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the whole tag is being listed, the watcher hears of a new build and registers it."""
+    world.later(hours=1)
+    listed = tagging.latest_builds(world.koji, "f43")
+    world.hub.import_build("f43", source("foo", "2"))
+    world.later(seconds=1)
+    look(world, "foo")
+    before = world.package("foo")
+    honest = tagging.latest_builds
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            tagging, "latest_builds", lambda koji, tag, package=None: honest(koji, tag, package) if package else listed
+        )
+        look(world)
+    assert {b.version: b.untagged for b in world.builds("foo")} == {"2": False, "1": False}
+    assert world.package("foo").last_build_id == before.last_build_id
+
+
+def test_an_imported_build_is_registered_once_by_two_processes(world: KojiWorld) -> None:
+    world.hub.add_package("f43", "imp")
+    world.hub.import_build("f43", source("imp", "3"), imported=True)
+    world.later(seconds=1)
+    world.poll()
+    (tagged,) = tagging.latest_builds(world.koji, "f43", "imp")
+    late = [real_builds.NewBuild(world.package("imp").id, tagged)]
+    real_builds.register(world.database, world.koji, late, world.config, world.now)
+    assert len(world.builds("imp")) == 1
+
+
+@pytest.mark.parametrize("epoch", [2**31, 2**32, 2**40])
+def test_a_version_that_cannot_be_compared_is_left_alone_and_stops_nobody(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    world.hub.import_build("f43", source("bar", "3"))
+    world.later(seconds=1)
+
+    def odd(truth: Any, *args: Any, **options: Any) -> Any:
+        return [{**row, "epoch": epoch, "task_id": 999} if row["name"] == "foo" else row for row in truth()]
+
+    lie(monkeypatch, "listTagged", odd)
+    assert look(world) == 1
+    assert world.builds("bar")[0].version == "3"
+    assert [(b.version, b.untagged) for b in world.builds("foo")] == [("1", False)]
+
+
+def test_a_package_without_any_source_is_not_unresolvable_for_ever(world: KojiWorld) -> None:
+    world.set("foo", resolved=False)
+    assert world.package("foo").state is PackageState.UNRESOLVED
+    world.hub.untag_build("f43", "foo-1-1.fc43")
+    look(world)
+    package = world.package("foo")
+    assert (package.resolved, package.state) == (None, PackageState.UNKNOWN), "nobody would look at it again"
+
+
+def test_many_packages_that_changed_at_once_are_handled_at_once(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_builds, "SECOND_LOOKS", 0)
+    world.hub.untag_build("f43", "foo-1-1.fc43")
+    world.hub.calls.clear()
+    look(world)
+    assert world.package("foo").last_build_id is None
+    assert world.hub.calls.count["listTagged"] == 1

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from koschei import submission
 from koschei.audit import BACKEND, Actor
-from koschei.errors import KojiOutage
+from koschei.errors import KojiOutage, LostReply
 from koschei.model import Build, Collection, Environment, LogEntry
 from koschei.rules.states import BuildState, SkipReason
 from koschei.submission import NotSubmitted, Obstacle, Submitted
-from tests.koji_world import KojiWorld, koji_world, source
+from tests.koji_world import KojiWorld, koji_world, lie, source
 
 SOURCES = (source("foo", "1", "gcc"), source("bar", "2", "foo"))
 PERSON = Actor(Environment.ADMIN, "alice")
@@ -214,3 +216,150 @@ def test_a_refusal_of_koji_is_kept_as_a_spoiled_build_and_makes_the_package_wait
         assert (build.state, build.fault_code) == (BuildState.SPOILED, 1004)
         assert world.package("foo").retry_after is not None
         assert world.package("foo").last_build_id == world.builds("foo")[-1].id, "it is not counted"
+
+
+def reconcile(world: KojiWorld) -> int:
+    return submission.reconcile(world.database, world.koji, world.config, world.now)
+
+
+def test_a_collection_whose_tag_koji_does_not_know_is_an_obstacle_and_no_error(world: KojiWorld) -> None:
+    with world.database.begin() as session:
+        session.scalars(select(Collection)).one().dest_tag = "nosuch"
+    result = submit(world, "foo", forced=False)
+    assert isinstance(result, NotSubmitted)
+    assert result.obstacle is Obstacle.COLLECTION
+    assert "nosuch" in result.reason
+    assert world.package("foo").retry_after == world.now + timedelta(
+        seconds=world.config.koji_config.spoiled_retry_delay
+    )
+
+
+def test_nonsense_about_a_package_has_it_wait_so_that_others_get_their_turn(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lie(monkeypatch, "listRPMs", lambda truth, **_: [{"arch": "src"}])
+    result = submit(world, "foo", forced=False)
+    assert isinstance(result, NotSubmitted)
+    assert (result.obstacle, "nonsense" in result.reason) == (Obstacle.PACKAGE, True)
+    assert world.package("foo").retry_after is not None
+    assert isinstance(submit(world, "bar"), NotSubmitted)
+    assert world.package("bar").retry_after is None, "a person may try again at once"
+
+
+def test_an_outage_is_not_taken_for_nonsense(world: KojiWorld) -> None:
+    package_id = world.package("foo").id
+    world.hub.faults.offline()
+    with pytest.raises(KojiOutage):
+        submission.submit(
+            world.database, world.koji, world.config, package_id, actor=BACKEND, now=world.now, forced=False
+        )
+    assert world.package("foo").retry_after is None
+
+
+def test_a_package_that_is_gone_is_said_to_be(world: KojiWorld) -> None:
+    result = submission.submit(world.database, world.koji, world.config, 4711, actor=BACKEND, now=world.now)
+    assert result == NotSubmitted("The package is gone")
+
+
+def test_an_edit_while_koji_is_asked_is_not_undone_by_the_answer(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.set("foo", arch_override="s390x")
+
+    def edited(truth: Any, *args: Any, **options: Any) -> Any:
+        world.set("foo", arch_override="x86_64")
+        return truth()
+
+    lie(monkeypatch, "getBuildConfig", edited)
+    assert submit(world, "foo") == NotSubmitted("No allowed arches found for package foo")
+    assert (world.package("foo").scheduler_skip_reason, world.package("foo").retry_after) == (None, None)
+
+
+def test_the_grace_of_a_lost_answer_begins_when_it_was_lost(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow hub: we stop waiting after five minutes, and it makes the task half a minute later."""
+    clock = [1000.0]
+    monkeypatch.setattr(submission.time, "monotonic", lambda: clock[0])
+
+    def slow(*args: object) -> int:
+        clock[0] += 300
+        raise LostReply("no answer within 300 seconds")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submission.koji_tasks, "submit", slow)
+        submit(world, "foo")
+    world.later(seconds=301)
+    assert reconcile(world) == 0, "the hub may still be at it"
+    build = world.builds("foo")[0]
+    asked = build.submission
+    assert asked is not None
+    world.koji.write("build", asked["source"], asked["target"], asked["opts"], priority=30)
+    world.later(seconds=30)
+    assert reconcile(world) == 1
+    assert [world.builds("foo")[0].task_id] == scratch_tasks(world)
+
+
+@pytest.mark.parametrize("changed", [{"scratch": False}, {"arch_override": None}, {"repo_id": 2}, {"fail_fast": False}])
+def test_a_task_that_is_not_exactly_what_was_asked_is_never_taken(
+    tmp_path: Path, database_url: str, changed: dict[str, Any]
+) -> None:
+    with koji_world(tmp_path, database_url, SOURCES, build_opts={"fail_fast": True}) as world:
+        world.poll()
+        with world.database.begin() as session:
+            collection = session.scalars(select(Collection)).one()
+            collection.latest_repo_id, collection.latest_repo_resolved = 2, True
+        world.hub.faults.cut_reply_before("build", 9)
+        submit(world, "foo")
+        world.hub.faults.clear()
+        asked = world.builds("foo")[0].submission
+        assert asked is not None
+        opts = {key: value for key, value in {**asked["opts"], **changed}.items() if value is not None}
+        world.koji.write("build", asked["source"], asked["target"], opts, priority=30)
+        reconcile(world)
+        assert world.builds("foo")[0].task_id is None
+
+
+def test_a_task_number_that_an_earlier_build_has_ends_the_build_and_cancels_the_task(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Koji was restored from a backup, or is another one: it counts from a lower number again."""
+    first = submit(world, "foo")
+    assert isinstance(first, Submitted)
+    with world.database.begin() as session:
+        build = session.get_one(Build, first.build_id)
+        build.state, build.finished, build.repo_id = BuildState.COMPLETE, world.now, 2
+        session.execute(submission.update(submission.Package).values(running_build_id=None))
+    world.later(minutes=1)
+    cancelled: list[int] = []
+    monkeypatch.setattr(submission.koji_tasks, "submit", lambda *_: first.task_id)
+    monkeypatch.setattr(submission.koji_tasks, "cancel", lambda _, task_id: cancelled.append(task_id))
+    result = submit(world, "foo")
+    assert isinstance(result, NotSubmitted)
+    assert "is it the same Koji" in result.reason
+    assert cancelled == [first.task_id]
+    build = world.builds("foo")[0]
+    assert (build.state, build.task_id) == (BuildState.SPOILED, None)
+    assert world.package("foo").retry_after is not None, "or it would be submitted again at once, for ever"
+
+
+def test_a_task_that_another_running_build_has_adopted_is_not_cancelled(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = submit(world, "foo")
+    assert isinstance(first, Submitted)
+    monkeypatch.setattr(submission.koji_tasks, "submit", lambda *_: first.task_id)
+    result = submit(world, "bar")
+    assert isinstance(result, NotSubmitted)
+    assert world.koji.read("getTaskInfo", first.task_id)["state"] != 3
+    monkeypatch.undo()
+    world.later(seconds=world.config.koji_config.submit_grace + 1)
+    assert reconcile(world) == 1
+    assert isinstance(submit(world, "bar"), Submitted)
+
+
+def test_an_intention_that_was_given_up_has_its_package_compared_again(world: KojiWorld) -> None:
+    world.hub.faults.cut_reply_before("build", 9)
+    submit(world, "foo")
+    world.hub.faults.clear()
+    world.later(seconds=world.config.koji_config.submit_grace + 1)
+    assert reconcile(world) == 1
+    assert world.package("foo").needs_resolution, "while it seemed to run, changes did not count"
