@@ -55,8 +55,11 @@ def show(report: StatusReport) -> None:
     console.print(
         f"{len(report.running)} of at most {report.max_builds} builds running, {report.queue} packages waiting"
     )
-    waiting = f", the oldest since {ago(report.outbox_oldest, report.now)}" if report.outbox else ""
-    console.print(f"{report.outbox} events waiting to be sent{waiting}")
+    if report.publishing:
+        waiting = f", the oldest since {ago(report.outbox_oldest, report.now)}" if report.outbox else ""
+        console.print(f"{report.outbox} events waiting to be sent{waiting}")
+    else:
+        console.print(f"{report.outbox} events in the outbox; none is sent, since no bus is configured for it")
 
 
 def _table(*headings: str) -> Table:

@@ -129,7 +129,10 @@ class RunningBuild:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """Everything at a glance. `queue`: packages that may be built and deserve it; `outbox`: events not sent yet."""
+    """Everything at a glance. `queue`: packages that may be built and deserve it; `outbox`: events not sent yet.
+
+    Nobody sends them unless `publishing`.
+    """
 
     now: datetime
     notice: str | None
@@ -140,6 +143,7 @@ class StatusReport:
     queue: int
     outbox: int
     outbox_oldest: datetime | None
+    publishing: bool
 
     @property
     def well(self) -> bool:
@@ -160,6 +164,7 @@ def report(session: Session, config: Config, now: datetime) -> StatusReport:
         queue=scheduling.queue_length(session, config, now),
         outbox=waiting,
         outbox_oldest=oldest,
+        publishing=config.publishing,
     )
 
 

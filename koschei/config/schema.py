@@ -349,6 +349,11 @@ class Config(Section):
             raise ValueError("expected an address that begins with postgresql:// (PostgreSQL is the only database)")
         return value
 
+    @property
+    def publishing(self) -> bool:
+        """Whether our events are sent to a bus."""
+        return self.fedmsg_publisher.enabled and self.fedmsg.config_file is not None
+
     def database_url(self) -> str:
         """The SQLAlchemy address of the database, password included: never show it."""
         if self.db_url:
