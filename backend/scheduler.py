@@ -47,8 +47,8 @@ def _submit_one(context: Context, report: PassReport) -> None:
     tried: set[int] = set()
     broken: set[str] = set()
     obstacles: list[str] = []
+    busy = 0
     queue = _queue(context, broken)
-    report.idle = not queue
     while len(tried) < TRIES and not context.stopping():
         candidate = next((c for c in queue if c.package_id not in tried), None)
         if candidate is None:
@@ -62,12 +62,15 @@ def _submit_one(context: Context, report: PassReport) -> None:
         if result is None:
             continue
         obstacles.append(f"{candidate.name}: {result.reason}")
+        busy += result.obstacle is Obstacle.LOAD
         if result.obstacle is Obstacle.LIMIT:
             break
         if result.obstacle is Obstacle.COLLECTION:
             report.errors.append(f"{candidate.collection}: {result.reason}")
             broken.add(candidate.collection)
             queue = _queue(context, broken)
+    # Builders stay busy for a while; asking about twenty packages every few seconds would make Koji busier still.
+    report.idle = busy == len(tried)
     report.detail = {**report.detail, "obstacles": obstacles[:5]}
 
 

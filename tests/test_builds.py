@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -17,7 +18,7 @@ from koschei.errors import KojiOutage
 from koschei.model import Build, Cause, Collection, KojiTask, OutboxEvent, Package, PackageStateChange
 from koschei.rules.states import BuildState, PackageState
 from koschei.submission import Submitted
-from tests.koji_world import KojiWorld, koji_world, source
+from tests.koji_world import KojiWorld, koji_world, lie, source
 
 
 @pytest.fixture
@@ -82,7 +83,9 @@ def test_a_running_build_gets_its_repository_and_tasks_as_soon_as_koji_knows_the
     build = world.builds("foo")[0]
     assert (build.state, build.repo_id) == (BuildState.RUNNING, 2)
     with world.database.begin() as session:
-        arches = session.scalars(select(KojiTask.arch).where(KojiTask.build_id == build.id).order_by(KojiTask.arch)).all()
+        arches = session.scalars(
+            select(KojiTask.arch).where(KojiTask.build_id == build.id).order_by(KojiTask.arch)
+        ).all()
     assert arches == ["i686", "x86_64"]
 
 
@@ -234,3 +237,65 @@ def test_more_running_builds_than_one_multicall_holds_are_not_mixed_up(tmp_path:
         assert refresh(world) == len(names)
         states = {name: world.builds(name)[0].state for name in names}
     assert states == {n: BuildState.FAILED if int(n[1:]) % 2 else BuildState.COMPLETE for n in names}
+
+
+def test_nonsense_about_one_build_does_not_stop_the_others(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = start(world, "foo", Outcome("arch_failed"))
+    start(world, "bar")
+    for _ in range(10):
+        world.later(seconds=10)
+
+    def odd(truth: Any, task_id: int, **_: Any) -> Any:
+        return {"faultCode": "x"} if task_id == submitted.task_id else truth()
+
+    lie(monkeypatch, "getTaskResult", odd)
+    assert refresh(world) == 1
+    assert world.builds("bar")[0].state is BuildState.COMPLETE
+    assert world.builds("foo")[0].state is BuildState.RUNNING
+    world.later(hours=48)
+    assert refresh(world) == 1
+    build = world.builds("foo")[0]
+    assert build.state is BuildState.SPOILED, "there is a way out that needs nobody"
+    assert build.fault_text == "Koji did not tell how the build ended within koji_config.task_timeout"
+
+
+def test_a_build_that_cannot_be_stored_does_not_stop_the_others(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = start(world, "foo", Outcome("arch_failed"))
+    start(world, "bar")
+    for _ in range(10):
+        world.later(seconds=10)
+
+    def odd(truth: Any, task_id: int, **_: Any) -> Any:
+        return {"faultCode": 2**40, "faultString": "?"} if task_id == submitted.task_id else truth()
+
+    lie(monkeypatch, "getTaskResult", odd)
+    assert refresh(world) == 1
+    assert world.builds("bar")[0].state is BuildState.COMPLETE
+
+
+def test_senseless_answers_to_everything_are_an_outage(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(world, "foo", Outcome("arch_failed"))
+    for _ in range(10):
+        world.later(seconds=10)
+
+    def down(truth: Any, *_: Any, **__: Any) -> Any:
+        world.hub.faults.offline()
+        return {"faultCode": "x"}
+
+    lie(monkeypatch, "getTaskResult", down)
+    with pytest.raises(KojiOutage):
+        refresh(world)
+    assert world.builds("foo")[0].state is BuildState.RUNNING
+
+
+@pytest.mark.parametrize("kind", ["infra", "canceled"])
+def test_a_package_is_compared_again_after_a_build_that_did_not_count(world: KojiWorld, kind: str) -> None:
+    """A repository that came while the build ran found nothing to compare, and took the dependency term away."""
+    start(world, outcome=Outcome(kind))
+    world.set("foo", needs_resolution=False)
+    for _ in range(10):
+        world.later(seconds=10)
+    refresh(world)
+    assert world.package("foo").needs_resolution
