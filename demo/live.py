@@ -11,7 +11,7 @@ from demo.cast import GIT_ERROR
 from demo.distribution import Distribution
 from demo.hub import Outcome, SourcePackage
 from demo.hub.repos import EXPIRED, INIT, READY
-from demo.observer import COLLECTION
+from demo.observer import COLLECTION, Stopped
 from demo.outcomes import Breakage
 from demo.settings import DemoError
 from demo.story import MANUAL_PRIORITY, Story, renewed
@@ -57,8 +57,11 @@ class LiveStory:
                 ],
                 weights=[8, 6, 4, 2, 2, 1, 0.3, 0.4],
             )[0]
+            self._story.title = event.__name__.replace("_", " ")
             try:
                 event()
+            except Stopped:
+                return
             except DemoError as error:
                 self._tell(f"could not be carried out: {error}")
             self._repository()

@@ -171,8 +171,13 @@ def common(folder: Folder, ports: Ports, database_url: str) -> dict[str, Any]:
     }
 
 
-def active(folder: Folder, ports: Ports, database_url: str, koji: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the demo with its own Koji: everything looks often, and hardly waits for anything."""
+def active(
+    folder: Folder, ports: Ports, database_url: str, koji: Mapping[str, Any], *, endless: bool
+) -> dict[str, Any]:
+    """The settings of the demo with its own Koji: everything looks often, and hardly waits for anything.
+
+    In an `endless` one, packages that were built minutes ago are built again when something they need changes.
+    """
     tables = common(folder, ports, database_url)
     intervals = {"polling": 1, "repo_resolver": 1, "build_resolver": 1, "scheduler": 0.25, "watcher": 1}
     for name, seconds in intervals.items():
@@ -188,8 +193,8 @@ def active(folder: Folder, ports: Ports, database_url: str, koji: Mapping[str, A
         "max_package_builds_per_day": 1000,
         **koji,
     }
-    # Repositories that builds were made in days ago would be gone in a real Koji; here they are small and stay.
-    tables["dependency"] = {"cache_l2_capacity": 20}
+    if endless:
+        tables["priorities"] = {"t0": 0.05}
     return tables
 
 

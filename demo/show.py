@@ -93,7 +93,8 @@ def _run(
     folder: Folder, port: int, screen: Screen, stopping: threading.Event, *, once: bool, patience: float | None
 ) -> Report | int:
     timings, usual = (QUICK, PATIENCE_ONCE) if once else (LEISURELY, PATIENCE)
-    with Stage(folder, port, timings, tell=screen.tell, patience=patience or usual, stopping=stopping) as stage:
+    seconds = patience or usual
+    with Stage(folder, port, timings, tell=screen.tell, patience=seconds, stopping=stopping, endless=not once) as stage:
         story = Story(stage.world, stage.observer, stage.admin, screen.tell)
         if not once:
             screen.tell(f"in another shell: . {folder.path / 'env'}; koschei-admin status")

@@ -72,11 +72,12 @@ class Stage:
         patience: float,
         stopping: threading.Event,
         durable: bool = False,
+        endless: bool = False,
     ) -> None:
         self.folder, self._timings, self.tell = folder, timings, tell
         self.ports = Ports.choose(port)
         self.admin = Admin(folder)
-        self._patience, self._stopping = patience, stopping
+        self._patience, self._stopping, self._endless = patience, stopping, endless
         self._postmaster = Postmaster(folder, durable)
         self.world: World
         self.observer: Observer
@@ -114,7 +115,7 @@ class Stage:
             "login_method": "login",
             "login_args": {"user": USER, "password": PASSWORD},
         }
-        self.folder.write_config(settings.active(self.folder, self.ports, database_url, koji))
+        self.folder.write_config(settings.active(self.folder, self.ports, database_url, koji, endless=self._endless))
         self.folder.write_env()
         self.tell("koschei-admin create-db and create-collection")
         self.admin(["create-db"])

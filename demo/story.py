@@ -40,7 +40,7 @@ class Story:
     def __init__(self, world: World, observer: Observer, admin: RunAdmin, tell: Tell) -> None:
         self.world, self.hub, self.observer = world, world.hub, observer
         self._admin, self._tell = admin, tell
-        self._title = ""
+        self.title = ""
         self.outcomes = Outcomes()
         self.hub.outcome = self.outcomes
         for name, (arch, log) in cast.ALWAYS_FAILS.items():
@@ -63,20 +63,20 @@ class Story:
         steps = self.steps()
         for number, step in enumerate(steps, 1):
             self._tell(f"[{number}/{len(steps)}] {step.title}")
-            self._title = step.title
+            self.title = step.title
             step.act()
 
     # what steps are made of
 
     def digest(self, *, base_broken: bool = False) -> None:
         """Wait until Koschei has dealt with all that Koji has."""
-        self.observer.wait_until_digested(self.hub, self._title, base_broken=base_broken)
+        self.observer.wait_until_digested(self.hub, self.title, base_broken=base_broken)
 
     def new_repository(self) -> int:
         """Have Koji make a repository of what is tagged now."""
         repo_id = self.hub.new_repo(BUILD_TAG)
         self.observer.wait(
-            lambda: ["Koji makes a repository"] if koji_facts(self.hub).repos_in_making else [], self._title
+            lambda: ["Koji makes a repository"] if koji_facts(self.hub).repos_in_making else [], self.title
         )
         self._tell(f"Koji has made repository {repo_id}")
         return repo_id
@@ -93,7 +93,7 @@ class Story:
             tasks[source.nvr] = self.hub.start_build(TARGET, source)
         self.observer.wait(
             lambda: [f"Koji builds {nvr}" for nvr, task_id in tasks.items() if not self.hub.tasks[task_id].finished],
-            self._title,
+            self.title,
         )
         for nvr, task_id in tasks.items():
             fault = self.hub.tasks[task_id].fault
@@ -109,7 +109,7 @@ class Story:
         listed = koji_facts(self.hub).listed
         self.observer.wait(
             lambda: [f"{n} packages are not known yet" for n in [len(listed - self.observer.known_packages())] if n],
-            self._title,
+            self.title,
         )
         self.admin("add-pkg", "--collection", COLLECTION, *self.world.distribution.tracked)
         self.digest()
@@ -143,7 +143,7 @@ class Story:
         self.new_repository()
         self.observer.wait(
             lambda: [f"no build of {name} was begun" for name in asked_for if not self.outcomes.happened(name)],
-            self._title,
+            self.title,
         )
         self.digest()
 
@@ -161,7 +161,7 @@ class Story:
         self.maintainer_builds(*fixed, replacement(self.world))
         self.new_repository()
         self.observer.wait(
-            lambda: [f"{n} is not known yet" for n in {cast.REPLACEMENT} - self.observer.known_packages()], self._title
+            lambda: [f"{n} is not known yet" for n in {cast.REPLACEMENT} - self.observer.known_packages()], self.title
         )
         self.admin("add-pkg", "--collection", COLLECTION, cast.REPLACEMENT)
         self.digest()

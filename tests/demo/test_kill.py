@@ -6,8 +6,10 @@ import random
 import threading
 from pathlib import Path
 
+from sqlalchemy import text
+
 from demo import ending
-from demo.cast import expected
+from demo.cast import Expected, expected
 from demo.hub import Timings
 from demo.observer import COLLECTION
 from demo.settings import SERVICES, Folder
@@ -62,3 +64,30 @@ def test_the_end_is_the_same_however_often_services_and_database_are_killed(tmp_
             must = expected(stage.world.distribution)
             assert ending.differences(session, stage.world.hub, must, COLLECTION) == [], killer.victims
             assert ending.summary(session, COLLECTION)["broken_packages"] == must.broken
+        _tampering_is_noticed(stage, must)
+
+
+ANOTHER_TASK = "UPDATE build SET task_id = 999999 WHERE id = (SELECT min(id) FROM build WHERE NOT real)"
+TAMPERINGS = {
+    "but the events say": "DELETE FROM outbox_event WHERE id = (SELECT max(id) FROM outbox_event)",
+    "has a gap": (
+        "DELETE FROM package_state_change WHERE id = (SELECT min(s.id) FROM package_state_change AS s "
+        "JOIN package AS p ON p.id = s.package_id WHERE p.name = 'gitg' AND s.new = 'failing')"
+    ),
+    "its history ends with": "UPDATE package SET resolved = false WHERE name = 'zstd'",
+    "zstd: expected ok, found unresolved": "UPDATE package SET resolved = false WHERE name = 'zstd'",
+    "is followed by 0 builds": ANOTHER_TASK,
+    "Koji has no such scratch build": ANOTHER_TASK,
+    "expected complete, found failed": "UPDATE build SET state = 5 WHERE NOT real AND state = 3",
+    "builds that do not count": "DELETE FROM build WHERE state IN (4, 6)",
+}
+
+
+def _tampering_is_noticed(stage: Stage, must: Expected) -> None:
+    """What the test above rests on does see what it looks for."""
+    for words, statement in TAMPERINGS.items():
+        with stage.observer.database.sessions() as session:
+            session.execute(text(statement))
+            found = ending.differences(session, stage.world.hub, must, COLLECTION)
+            assert any(words in line for line in found), (words, found)
+            session.rollback()

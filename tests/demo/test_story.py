@@ -121,6 +121,17 @@ def test_the_story_comes_to_the_end_it_must_come_to(start, tmp_path: Path) -> No
     assert not (demo.folder / "env").exists()
 
 
+def test_a_step_that_stalls_is_named_with_what_it_waited_for_and_the_exit_status_says_so(start, tmp_path: Path) -> None:
+    demo = start("--once", "--patience", "0.1")
+    assert demo.process.wait(timeout=90) == 1
+    error = (tmp_path / "stderr").read_text().splitlines()
+    assert "“the first repository” stalled" in error[0]
+    assert "not known yet" in error[0]
+    assert any("expected ok, found" in line for line in error[1:])
+    assert set(json.loads(demo.output().splitlines()[-1])) == KEYS
+    assert demo.left() == []
+
+
 def test_while_it_runs_pages_are_served_and_koschei_admin_talks_to_it_and_sigterm_ends_it_all(start) -> None:
     demo = start()
     wait_until(lambda: (demo.folder / "env").exists() and demo.url(), timeout=90, message="the dashboard's address")
