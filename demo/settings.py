@@ -179,6 +179,7 @@ def active(
     In an `endless` one, packages that were built minutes ago are built again when something they need changes.
     """
     tables = common(folder, ports, database_url)
+    tables["links"] = {}  # the sample distribution has no pages elsewhere
     intervals = {"polling": 1, "repo_resolver": 1, "build_resolver": 1, "scheduler": 0.25, "watcher": 1}
     for name, seconds in intervals.items():
         tables["services"][name]["interval"] = seconds
