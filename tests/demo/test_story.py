@@ -19,6 +19,7 @@ import pytest
 
 from demo.cast import expected
 from demo.distribution import distribution
+from demo.postgres import Postgres
 from tests.support import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,6 +92,7 @@ def start(tmp_path: Path) -> Iterator[object]:
         if demo.process.poll() is None:
             demo.process.terminate()
         demo.process.wait(timeout=60)
+        Postgres(demo.folder / "postgres").remove()  # of a demo that was killed, data is left
 
 
 def get(url: str) -> str | None:
