@@ -19,6 +19,7 @@ from koschei.errors import InvalidInputError, NotFoundError
 from koschei.koji.records import TaggedPackage
 from koschei.model import (
     BasePackage,
+    Build,
     Cause,
     Collection,
     Dependency,
@@ -30,6 +31,7 @@ from koschei.model import (
     UnappliedChange,
 )
 from koschei.packages import Edit, SyncReport
+from koschei.rules.evr import sort_key
 from koschei.rules.states import BuildState, PackageState, SkipReason
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -52,6 +54,20 @@ def make_collection(name: str) -> Collection:
 
 def collection(session: Session, name: str = "f43") -> Collection:
     return session.scalars(select(Collection).where(Collection.name == name)).one()
+
+
+def real_build(package: Package) -> Build:
+    moment = NOW - timedelta(days=1)
+    return Build(
+        package_id=package.id,
+        real=True,
+        state=BuildState.COMPLETE,
+        started=moment,
+        finished=moment,
+        version="1",
+        release="1",
+        evr_key=sort_key(None, "1", "1"),
+    )
 
 
 def add(session: Session, *names: str, where: str = "f43", **values: object) -> None:
@@ -386,10 +402,12 @@ def test_absence_never_blocks_wholesale(database: Database, known: dict[str, boo
     assert report.blocked == len(lost) + sum(listed.get(name, False) for name in unblocked)
 
 
-def test_a_failing_package_comes_back_as_such_when_it_is_unblocked(database: Database) -> None:
+def test_an_unresolved_package_comes_back_as_such_when_it_is_unblocked(database: Database) -> None:
     with database.begin() as session:
         add(session, "foo", tracked=True, blocked=True)
-        session.execute(update(Package).values(resolved=False, last_complete_build_state=BuildState.COMPLETE))
+        session.add(real_build(session.scalars(select(Package)).one()))
+        session.flush()
+        session.execute(update(Package).values(resolved=False))
         sync(session, listing("foo"))
         event = session.scalars(select(OutboxEvent)).one()
         assert (event.body["old"], event.body["new"]) == ("ignored", "unresolved")
