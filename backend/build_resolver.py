@@ -9,20 +9,13 @@ from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from koschei import build_resolution
 from koschei.build_resolution import BuildResolution
-from koschei.buildroots import Buildroots
 from koschei.db.locks import LockSpace, trying_lock
-from koschei.dependencies import DependencyIds
 
 
 def prepare(context: Context) -> Callable[[], PassReport]:
     """The build-resolver's pass: every repository in which builds wait and that no other process is busy with."""
     resolution = BuildResolution(
-        context.database,
-        context.koji,
-        context.config,
-        Buildroots(context.koji, context.config, stop=context.stop),
-        DependencyIds(context.config.dependency.dependency_cache_capacity),
-        stopping=context.stopping,
+        context.database, context.koji, context.config, stopping=context.stopping, stop=context.stop
     )
 
     def one_pass() -> PassReport:

@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
-from koschei.buildroots import Buildroots
 from koschei.db.locks import LockSpace, trying_lock
-from koschei.dependencies import DependencyIds
 from koschei.errors import RepositoryGone
 from koschei.queries.collections import all_collections
 from koschei.resolution import Resolution
@@ -17,12 +15,7 @@ from koschei.resolution import Resolution
 def prepare(context: Context) -> Callable[[], PassReport]:
     """The repo-resolver's pass: one look at each collection that no other process is busy with."""
     resolution = Resolution(
-        context.database,
-        context.koji,
-        context.config,
-        Buildroots(context.koji, context.config, stop=context.stop),
-        DependencyIds(context.config.dependency.dependency_cache_capacity),
-        stopping=context.stopping,
+        context.database, context.koji, context.config, stopping=context.stopping, stop=context.stop
     )
 
     def one_pass() -> PassReport:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from koschei import srpms
-from koschei.buildroots import Buildroots
-from koschei.config import Config
-from koschei.db.engine import Database
 from koschei.db.notify import wake
-from koschei.dependencies import DependencyIds, load_dependencies, store_dependencies
+from koschei.dependencies import load_dependencies, store_dependencies
 from koschei.depsolve.interface import Answer, Nevra, Resolver
 from koschei.errors import NoBuildGroup, RepositoryError, RepositoryGone
-from koschei.koji.session import KojiSession
 from koschei.model import AppliedChange, Build, Cause, Collection, Package
 from koschei.patience import Patience
 from koschei.resolution_results import change_rows
+from koschei.resolving import MISSING_DELAY, Resolving
 from koschei.rules.changes import dependency_changes
 from koschei.rules.states import BuildState
 from koschei.transitions import changing
@@ -33,8 +30,6 @@ COUNTED = (BuildState.COMPLETE, BuildState.FAILED)
 RESOLVABLE = (BuildState.RUNNING, *COUNTED)
 # How long after a build has ended what Koji should have is still expected to turn up.
 DOUBT = timedelta(days=3)
-# How long Koji is not asked again for a source package that it does not have.
-MISSING_DELAY = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -57,19 +52,11 @@ def pending(session: Session) -> list[Pending]:
     return [Pending(collection_id, repo_id) for collection_id, repo_id in session.execute(query) if repo_id]
 
 
-@dataclass
-class BuildResolution:
-    """What resolving builds needs; `stopping` is asked between builds."""
-
-    database: Database
-    koji: KojiSession
-    config: Config
-    buildroots: Buildroots
-    ids: DependencyIds
-    stopping: Callable[[], bool] = lambda: False
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+class BuildResolution(Resolving):
+    """Resolves builds."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._patience = Patience[Pending](RepositoryError, self.clock)
         self._missing: dict[int, datetime] = {}
 

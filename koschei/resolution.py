@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from koschei import outbox, srpms
-from koschei.buildroots import Buildroots
-from koschei.config import Config
-from koschei.db.engine import Database
 from koschei.db.notify import wake
-from koschei.dependencies import DependencyIds
 from koschei.depsolve.interface import Answer, Resolver
 from koschei.errors import NoBuildGroup, RepositoryError
 from koschei.koji import repositories
 from koschei.koji.records import Repo
-from koschei.koji.session import KojiSession
 from koschei.model import (
     Build,
     BuildrootProblem,
@@ -33,11 +28,9 @@ from koschei.model import (
 )
 from koschei.patience import Patience
 from koschei.resolution_results import ChunkReport, Resolved, store_chunk
+from koschei.resolving import MISSING_DELAY, Resolving
 
 log = structlog.get_logger(__name__)
-
-# How long Koji is not asked again for a source package that it does not have.
-MISSING_DELAY = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -50,19 +43,11 @@ class Subject:
     build_id: int
 
 
-@dataclass
-class Resolution:
-    """What resolving a collection needs; `stopping` is asked between packages, `clock` tells UTC time."""
-
-    database: Database
-    koji: KojiSession
-    config: Config
-    buildroots: Buildroots
-    ids: DependencyIds
-    stopping: Callable[[], bool] = lambda: False
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+class Resolution(Resolving):
+    """Resolves collections."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._patience = Patience[tuple[int, int]](RepositoryError, self.clock)
         self._missing: dict[srpms.Nvr, datetime] = {}
 

@@ -6,8 +6,6 @@ from sqlalchemy import select
 
 from demo.hub import Binary
 from koschei.build_resolution import BuildResolution, pending
-from koschei.buildroots import Buildroots
-from koschei.dependencies import DependencyIds
 from koschei.model import (
     Collection,
     Package,
@@ -32,15 +30,7 @@ SOURCES = (
 
 
 def resolution(world: KojiWorld, **options: object) -> Resolution:
-    return Resolution(
-        world.database,
-        world.koji,
-        world.config,
-        Buildroots(world.koji, world.config),
-        DependencyIds(1000),
-        clock=lambda: world.now,
-        **options,  # type: ignore[arg-type]
-    )
+    return Resolution(world.database, world.koji, world.config, clock=lambda: world.now, **options)  # type: ignore
 
 
 def examine(world: KojiWorld, **options: object) -> bool:
@@ -50,14 +40,7 @@ def examine(world: KojiWorld, **options: object) -> bool:
 
 
 def build_work(world: KojiWorld) -> BuildResolution:
-    return BuildResolution(
-        world.database,
-        world.koji,
-        world.config,
-        Buildroots(world.koji, world.config),
-        DependencyIds(1000),
-        clock=lambda: world.now,
-    )
+    return BuildResolution(world.database, world.koji, world.config, clock=lambda: world.now)
 
 
 def resolve_builds(world: KojiWorld) -> int:
