@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -24,10 +24,14 @@ class Binary:
 
 @dataclass(frozen=True)
 class Changes:
-    """The first changes of one owner, in the order of koschei.rules.suspects, and how many there are in all."""
+    """The first changes of one owner, in the order of koschei.rules.suspects, and how many there are in all.
+
+    `compared`: there is something they were compared with; without it nothing is known to have changed or not.
+    """
 
     shown: tuple[Change[Binary], ...] = ()
     total: int = 0
+    compared: bool = True
 
     @property
     def hidden(self) -> int:
@@ -74,6 +78,14 @@ def _per_owner(table: str, owner: str) -> str:
 
 OF_BUILDS = text(_per_owner("applied_change", "build_id"))
 OF_PACKAGES = text(_per_owner("unapplied_change", "package_id"))
+# The condition is that of koschei.build_resolution: only resolved builds with a verdict are compared with.
+FIRST_OF_THEIR_PACKAGE = text("""
+    SELECT b.id FROM build AS b
+    WHERE b.id = ANY(CAST(:ids AS bigint[]))
+      AND NOT EXISTS (SELECT FROM build AS e
+                      WHERE e.package_id = b.package_id AND e.started < b.started AND e.deps_resolved
+                        AND e.state IN (3, 5))
+""")
 COUNTS = text(f"""
     SELECT x.kind, count(*) FROM ({_CHANGES.format(table="applied_change")} WHERE a.build_id = :id) AS x GROUP BY x.kind
 """)  # noqa: S608
@@ -83,7 +95,11 @@ def of_builds(
     session: Session, build_ids: Iterable[int], limit: int, *, name: str = "", kind: ChangeKind | None = None
 ) -> dict[int, Changes]:
     """The changes of each build against the one before it; `name`: only those whose name contains it."""
-    return _read(session, OF_BUILDS, build_ids, limit, name, kind)
+    found = _read(session, OF_BUILDS, build_ids, limit, name, kind)
+    empty = [build_id for build_id, changes in found.items() if not changes.total]
+    for build_id in session.scalars(FIRST_OF_THEIR_PACKAGE, {"ids": empty}) if empty else ():
+        found[build_id] = replace(found[build_id], compared=False)
+    return found
 
 
 def pending(session: Session, package_id: int, limit: int) -> Changes:

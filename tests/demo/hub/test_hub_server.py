@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import ssl
 from pathlib import Path
 
 import httpx
 import koji
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from demo.hub import Hub, HubServer
+from tests.certificates import certificate, write
 
 SRC = "../packages/bash/5.2.37/1.fc43/src/bash-5.2.37-1.fc43.src.rpm"
 
@@ -89,43 +85,19 @@ def test_ssllogin_without_a_certificate_is_unauthorized(server: HubServer) -> No
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Negotiate")
 
 
-def certificate(folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None) -> Path:
-    """A certificate with its key in one file; the first one signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    )
-    made = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
-    encoding = serialization.Encoding.PEM
-    secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = folder / f"{name}.pem"
-    path.write_bytes(made.public_bytes(encoding) + secret)
-    return path
-
-
 def test_a_client_certificate_logs_in_the_user_it_names(hub: Hub, tmp_path: Path) -> None:
-    authority = certificate(tmp_path, "authority", None)
-    signing = x509.load_pem_x509_certificate(authority.read_bytes())
-    key = serialization.load_pem_private_key(authority.read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    server_pem, client_pem = (certificate(tmp_path, name, (signing, key)) for name in ("localhost", "koschei"))
+    signing = certificate("authority")
+    authority = write(tmp_path / "authority.pem", signing)
+    server_pem, client_pem = (
+        write(tmp_path / f"{name}.pem", certificate(name, signing)) for name in ("localhost", "koschei")
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server_pem)
     context.load_verify_locations(authority)
     context.verify_mode = ssl.CERT_OPTIONAL
     with HubServer(hub, tls=context) as server:
         session = koji.ClientSession(server.hub_url.replace("127.0.0.1", "localhost"))
-        session.ssl_login(str(client_pem), None, str(authority))
+        session.ssl_login(client_pem, None, authority)
         user = session.getLoggedInUser()
         assert (user["name"], user["authtype"]) == ("koschei", koji.AUTHTYPES["SSL"])
         session.rsession.close()
