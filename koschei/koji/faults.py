@@ -7,6 +7,7 @@ client").
 
 from __future__ import annotations
 
+import re
 import xml.parsers.expat
 import xmlrpc.client
 
@@ -15,6 +16,9 @@ import requests
 import urllib3.exceptions
 
 from koschei.errors import KojiAuthError, KojiError, KojiOutage, KojiRefusal
+
+WHERE = re.compile(r"^(?:<?\w*Connection(?:Pool)?(?:\([^)]*\)| object at 0x[0-9a-f]+>)?: )+")
+"""How urllib3 begins its texts: with the connection it was using."""
 
 NONSENSE = (
     xmlrpc.client.ResponseError,
@@ -55,10 +59,22 @@ def translate(method: str, error: BaseException) -> KojiError:
         # its own text has the address, which with an old hub contains the session key
         return KojiOutage(f"Koji answered {method} with HTTP status {error.response.status_code}")
     if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError | OSError):
-        return KojiOutage(f"Koji cannot be reached ({method}): {type(error).__name__}: {error}")
+        return KojiOutage(f"Koji cannot be reached ({method}): {innermost(error)}")
     return KojiOutage(
         f"Koji answered {method} with something that is not XML-RPC: {type(error).__name__}: {error!s:.200}"
     )
+
+
+def innermost(error: BaseException) -> str:
+    """What the network said, without the layers around it: those repeat the address, with an old hub's session key."""
+    while True:
+        first = error.args[0] if error.args else None
+        inner = getattr(error, "reason", None) or first
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = WHERE.sub("", str(error)).strip()
+    return text or type(error).__name__
 
 
 def never_connected(error: BaseException) -> bool:
