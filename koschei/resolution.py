@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from koschei import outbox, srpms
@@ -287,7 +287,7 @@ def eligible(session: Session, collection: Collection, *, outdated_only: bool = 
         .order_by(Package.name)
     )
     if outdated_only:
-        query = query.where(or_(Package.needs_resolution, Package.resolved.is_(None)))
+        query = query.where(Package.needs_resolution)
     return [
         Subject(package_id, name, (name, version, release), build_id)
         for package_id, name, version, release, build_id in session.execute(query)

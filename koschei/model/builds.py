@@ -38,7 +38,11 @@ class Build(Base):
         Index("ix_build_task_id", "task_id"),
         Index("ix_build_state_started", "state", "started", postgresql_where=text("state = 2")),
         Index("ix_build_untagged", "package_id", postgresql_where=text("untagged")),
-        Index("ix_build_unresolved", "repo_id", postgresql_where=text("deps_resolved IS NULL AND repo_id IS NOT NULL")),
+        Index(
+            "ix_build_unresolved",
+            "repo_id",
+            postgresql_where=text("deps_resolved IS NULL AND repo_id IS NOT NULL AND state IN (2, 3, 5)"),
+        ),
     )
 
     id: Mapped[Id]

@@ -258,7 +258,8 @@ CREATE TABLE build (
 CREATE INDEX ix_build_package_id_started ON build (package_id, started DESC);
 CREATE INDEX ix_build_state_started ON build (state, started) WHERE state = 2;
 CREATE INDEX ix_build_task_id ON build (task_id);
-CREATE INDEX ix_build_unresolved ON build (repo_id) WHERE deps_resolved IS NULL AND repo_id IS NOT NULL;
+CREATE INDEX ix_build_unresolved ON build (repo_id)
+    WHERE deps_resolved IS NULL AND repo_id IS NOT NULL AND state IN (2, 3, 5);
 CREATE INDEX ix_build_untagged ON build (package_id) WHERE untagged;
 CREATE UNIQUE INDEX uq_build_running ON build (package_id) WHERE state = 2;
 CREATE UNIQUE INDEX uq_build_task ON build (task_id) WHERE NOT real AND copied_from IS NULL;
@@ -364,13 +365,13 @@ CREATE TABLE resolution_problem (
         FOREIGN KEY (resolution_id) REFERENCES resolution_change (id) ON DELETE CASCADE
 );
 ALTER TABLE package
+    ADD CONSTRAINT fk_package_last_build_id_build FOREIGN KEY(last_build_id)
+    REFERENCES build (id) ON DELETE SET NULL;
+ALTER TABLE package
     ADD CONSTRAINT fk_package_running_build_id_build FOREIGN KEY(running_build_id)
     REFERENCES build (id) ON DELETE SET NULL;
 ALTER TABLE package
     ADD CONSTRAINT fk_package_last_complete_build_id_build FOREIGN KEY(last_complete_build_id)
-    REFERENCES build (id) ON DELETE SET NULL;
-ALTER TABLE package
-    ADD CONSTRAINT fk_package_last_build_id_build FOREIGN KEY(last_build_id)
     REFERENCES build (id) ON DELETE SET NULL;
 """
 
