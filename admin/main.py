@@ -28,19 +28,32 @@ REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
 
 # Which module has which command: a module is loaded when its command is used, or everybody's help is wanted.
 COMMANDS = {
+    "add-group": "groups",
     "add-pkg": "packages",
     "alembic": "database",
     "clear-notice": "notices",
     "config": "status",
     "create-collection": "collections",
     "create-db": "database",
+    "create-group": "groups",
     "db-check": "database",
+    "delete-group": "groups",
     "edit-collection": "collections",
+    "edit-group": "groups",
+    "grant-admin": "users",
+    "list-groups": "groups",
+    "list-users": "users",
+    "refresh-group": "groups",
+    "revoke-admin": "users",
     "selfcheck": "database",
+    "set-arch-override": "tracking",
     "set-notice": "notices",
     "set-priority": "packages",
+    "show-group": "groups",
     "status": "status",
     "submit-build": "builds",
+    "track": "tracking",
+    "untrack": "tracking",
 }
 
 

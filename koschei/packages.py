@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import Session, joinedload
 
 from koschei import audit
@@ -19,7 +19,7 @@ from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.koji.arches import canonical
 from koschei.koji.records import TaggedPackage
-from koschei.model import Cause, Collection, Package, UnappliedChange
+from koschei.model import Cause, Collection, LogEntry, Package, PackageGroupRelation, UnappliedChange
 from koschei.rules.doubt import plausible_loss
 from koschei.rules.states import SkipReason
 from koschei.transitions import changing, lock_packages
@@ -101,6 +101,73 @@ def edit(
     if session.get(Package, package_id) is None:
         raise NotFoundError(f"There is no package with the number {package_id} any more")
     return _edit(session, actor, [package_id], wish, now)
+
+
+def edit_many(
+    session: Session,
+    actor: Actor,
+    package_ids: Sequence[int],
+    wish: Edit,
+    *,
+    known_arches: Sequence[str],
+    now: datetime,
+) -> list[str]:
+    """Change the same about several packages, wherever they are. Errors as `edit`; packages that are gone are left."""
+    if wish.arch_override is not None:
+        wish = replace(wish, arch_override=parse_arch_override(wish.arch_override, known_arches))
+    return _edit(session, actor, package_ids, wish, now)
+
+
+def members(session: Session, group_id: int | None, collection: Collection | None = None) -> list[int]:
+    """The ids of the packages of a group (None: all packages), in one collection or wherever they are."""
+    query = select(Package.id).order_by(Package.id)
+    if group_id is not None:
+        query = query.join(PackageGroupRelation, PackageGroupRelation.base_id == Package.base_id).where(
+            PackageGroupRelation.group_id == group_id
+        )
+    if collection is not None:
+        query = query.where(Package.collection_id == collection.id)
+    return list(session.scalars(query))
+
+
+def set_tracked(
+    session: Session, actor: Actor, package_ids: Iterable[int], tracked: bool, *, now: datetime
+) -> list[str]:
+    """Track or untrack many packages, a whole collection's too; as `track` and `untrack`, but by id, and all at once.
+
+    Packages that are gone are left out.
+    """
+    different = select(Package.id).where(Package.id.in_(set(package_ids)), Package.tracked != tracked)
+    ids = list(session.scalars(different))
+    entries: list[dict[str, Any]] = []
+    words = "tracked" if tracked else "not tracked any more"
+    user_id = None if actor.name is None else audit.ensure_user(session, actor.name)
+    with changing(session, ids, Cause.TRACKED, now=now) as packages:
+        collections = dict(session.execute(select(Collection.id, Collection.name)).tuples())
+        changed = [package for package in packages if package.tracked != tracked]
+        for package in sorted(changed, key=lambda package: (package.name, package.collection_id)):
+            entries.append(
+                {
+                    "user_id": user_id,
+                    "environment": actor.environment,
+                    "message": f"Package {package.name} in {collections[package.collection_id]}: {words}",
+                    "base_id": package.base_id,
+                }
+            )
+        values: dict[str, Any] = {"tracked": tracked}
+        if tracked:
+            values["needs_resolution"] = ~Package.skip_resolution
+        session.execute(
+            update(Package)
+            .where(Package.id.in_([package.id for package in changed]))
+            .values(values)
+            .execution_options(synchronize_session=False)
+        )
+    if entries:
+        session.execute(insert(LogEntry), entries)
+        if tracked:
+            wake(session, "repo-resolver", "polling")
+    return [entry["message"] for entry in entries]
 
 
 def named(session: Session, names: Iterable[str], collection: Collection | None = None) -> list[Package]:

@@ -1,0 +1,54 @@
+"""People: who may administer, and who is known."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from koschei import audit
+from koschei.audit import Actor
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.groups import NAME
+from koschei.model import GroupACL, User
+
+
+@dataclass(frozen=True)
+class UserSummary:
+    """A person; `groups` counts those the person maintains."""
+
+    name: str
+    admin: bool
+    groups: int
+
+
+def summaries(session: Session, *, admins_only: bool = False) -> list[UserSummary]:
+    """Everybody who is known (or who administers), by name."""
+    groups = select(func.count()).where(GroupACL.user_id == User.id).scalar_subquery()
+    query = select(User.name, User.admin, groups).order_by(User.name)
+    if admins_only:
+        query = query.where(User.admin)
+    return [UserSummary(*row) for row in session.execute(query).tuples()]
+
+
+def set_admin(session: Session, actor: Actor, name: str, admin: bool, *, create: bool = False) -> list[str]:
+    """Let a person administer, or not any more; returns the audit messages, none when it is like that already.
+
+    Raises NotFoundError for a person who is not known, unless `create`.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidInputError(f"{name!r} cannot be the name of a user")
+    if create:
+        audit.ensure_user(session, name)
+    user = session.scalar(select(User).where(User.name == name).with_for_update())
+    if user is None:
+        close = difflib.get_close_matches(name, session.scalars(select(User.name)).all(), n=3, cutoff=0.6)
+        hint = f"Did you mean {' or '.join(close)}? " if close else ""
+        raise NotFoundError(f"User {name} not found. {hint}People are known when they have logged in once")
+    if user.admin == admin:
+        return []
+    user.admin = admin
+    words = "may administer Koschei" if admin else "may not administer Koschei any more"
+    return [audit.record(session, actor, f"User {name} {words}")]
