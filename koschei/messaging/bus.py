@@ -28,7 +28,7 @@ from fedora_messaging.twisted.service import FedoraMessagingServiceV2
 from twisted.internet import defer, reactor, task
 
 from koschei.errors import BusError, ConfigError, EventError
-from koschei.messaging.events import MESSAGE_CLASSES, complete
+from koschei.messaging.events import KINDS, complete, message_class
 from koschei.messaging.receiver import Receiver
 
 log = structlog.get_logger(__name__)
@@ -241,10 +241,9 @@ class Bus:
 
 def envelope(message: Outgoing) -> Any:
     """The message as the library sends it. Raises EventError for a kind that nobody knows."""
-    kind = MESSAGE_CLASSES.get(message.kind)
-    if kind is None:
-        raise EventError(f"{message.kind!r} is not a kind of event; there are {', '.join(MESSAGE_CLASSES)}")
-    ours = kind(
+    if message.kind not in KINDS:
+        raise EventError(f"{message.kind!r} is not a kind of event; there are {', '.join(KINDS)}")
+    ours = message_class(message.kind)(
         topic=f"{message.modname}.{message.kind}",
         body=complete(message.kind, message.body, message.koji_instance),
         severity=INFO,

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jsonschema
-from koschei_messages.collection import CollectionStateChange
-from koschei_messages.package import PackageStateChange
 
 from koschei.errors import EventError
 
 PACKAGE_STATE_CHANGE = "package.state.change"
 COLLECTION_STATE_CHANGE = "collection.state.change"
 
-MESSAGE_CLASSES: Mapping[str, Any] = {
-    PACKAGE_STATE_CHANGE: PackageStateChange,
-    COLLECTION_STATE_CHANGE: CollectionStateChange,
-}
+KINDS = (PACKAGE_STATE_CHANGE, COLLECTION_STATE_CHANGE)
+
+
+@cache
+def message_class(kind: str) -> Any:
+    """The class of messages of one of KINDS. The library is slow to load, so nobody loads it who makes no event."""
+    from koschei_messages.collection import CollectionStateChange
+    from koschei_messages.package import PackageStateChange
+
+    return {PACKAGE_STATE_CHANGE: PackageStateChange, COLLECTION_STATE_CHANGE: CollectionStateChange}[kind]
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def complete(kind: str, body: Mapping[str, Any], koji_instance: str) -> dict[str
 def _checked(kind: str, body: dict[str, Any]) -> Event:
     """Errors: EventError where the event is made, rather than at the broker, when it does not fit its schema."""
     try:
-        jsonschema.validate(complete(kind, body, "primary"), MESSAGE_CLASSES[kind].body_schema)
+        jsonschema.validate(complete(kind, body, "primary"), message_class(kind).body_schema)
     except jsonschema.ValidationError as error:
         raise EventError(f"{kind}: {error.message} in {body!r}") from error
     return Event(kind, body)
