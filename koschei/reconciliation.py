@@ -1,0 +1,182 @@
+"""Comparing what is stored with what Koji says, and repairing what differs: what polling does, on request and told.
+
+Each step is one that the services take, too, so doing it while they run, or twice, does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from koschei import audit, builds, real_builds, submission
+from koschei.audit import Actor
+from koschei.config import Config
+from koschei.db.engine import Database, translated
+from koschei.errors import KojiRefusal
+from koschei.koji import tagging
+from koschei.koji import tasks as koji_tasks
+from koschei.koji.session import KojiSession
+from koschei.model import Build, Collection, Package
+from koschei.packages import SyncReport, sync_package_list
+from koschei.queries.build_lines import BuildLine, line
+from koschei.queries.collections import all_collections
+from koschei.rules.states import BuildState
+from koschei.rules.verdict import TaskState
+
+MANY = 100_000
+ENDED = (TaskState.CLOSED, TaskState.CANCELED, TaskState.FAILED)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that was not as Koji says, in words. `trouble`: it is not mended, and somebody should look."""
+
+    subject: str
+    text: str
+    trouble: bool = False
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Compares with Koji; with `dry_run` nothing is written, here or there.
+
+    `progress` is called with what is looked at next. One collection of which Koji does not tell is a difference with
+    trouble; Koji or PostgreSQL being away ends it all (KojiOutage, KojiAuthError, DatabaseError): what was mended
+    before stays.
+    """
+
+    database: Database
+    koji: KojiSession
+    config: Config
+    now: datetime
+    dry_run: bool = False
+    progress: Callable[[str], None] = lambda text: None
+
+    def run(self, actor: Actor, only: str | None = None) -> list[Difference]:
+        """Compare everything, or one collection and all running builds. What was mended is in the audit log."""
+        with self.database.begin() as session:
+            collections = [c for c in all_collections(session) if only in (None, c.name)]
+        found = self._running_builds()
+        for collection in collections:
+            try:
+                found += self._package_list(collection)
+                found += self._real_builds(collection)
+            except KojiRefusal as error:
+                found.append(Difference(collection.name, str(error), trouble=True))
+        if not self.dry_run:
+            mended = sum(not difference.trouble for difference in found)
+            with self.database.begin() as session:
+                audit.record(session, actor, f"Reconciled with Koji: {mended} differences repaired")
+        return found
+
+    def steps(self, only: str | None = None) -> int:
+        """How often `progress` will be called."""
+        with self.database.begin() as session:
+            return 1 + 2 * len([c for c in all_collections(session) if only in (None, c.name)])
+
+    def _running_builds(self) -> list[Difference]:
+        self.progress("running builds")
+        with self.database.begin() as session:
+            before = _lines(session, Build.state == BuildState.RUNNING)
+        if self.dry_run:
+            return self._would_end(before)
+        submission.reconcile(self.database, self.koji, self.config, self.now)
+        builds.refresh(self.database, self.koji, self.config, self.now)
+        with self.database.begin() as session:
+            after = {item.id: item for item in _lines(session, Build.id.in_([item.id for item in before]))}
+        return [
+            Difference(_title(item), text) for item in before if (text := _became(item, after.get(item.id))) is not None
+        ]
+
+    def _would_end(self, running: Iterable[BuildLine]) -> list[Difference]:
+        running = list(running)
+        asked = koji_tasks.tasks(self.koji, [item.task_id for item in running if item.task_id is not None])
+        found = []
+        for item in running:
+            if item.task_id is None:
+                found.append(Difference(_title(item), "its task is not known; it would be looked for in Koji"))
+                continue
+            if item.task_id not in asked:
+                found.append(Difference(_title(item), "Koji does not tell about its task", trouble=True))
+                continue
+            task = asked[item.task_id]
+            if task is None:
+                found.append(Difference(_title(item), f"Koji does not know task {item.task_id}"))
+            elif task.state in ENDED:
+                found.append(Difference(_title(item), f"task {task.id} is {task.state.name.lower()} in Koji"))
+            elif (self.now - item.started).total_seconds() > self.config.koji_config.task_timeout:
+                text = f"task {task.id} would be cancelled: it takes longer than koji_config.task_timeout"
+                found.append(Difference(_title(item), text))
+            elif item.cancel_requested:
+                found.append(Difference(_title(item), f"task {task.id} would be cancelled, as was asked for"))
+        return found
+
+    def _package_list(self, collection: Collection) -> list[Difference]:
+        self.progress(f"package list of {collection.name}")
+        listed = tagging.packages(self.koji, collection.dest_tag)
+        with translated(), self.database.sessions() as session:
+            report = sync_package_list(session, session.merge(collection), listed, now=self.now)
+            session.rollback() if self.dry_run else session.commit()
+        return list(_list_differences(collection, report))
+
+    def _real_builds(self, collection: Collection) -> list[Difference]:
+        self.progress(f"real builds of {collection.name}")
+        with self.database.begin() as session:
+            before = _untagged(session, collection)
+        if not self.dry_run:
+            new = real_builds.refresh(self.database, self.koji, self.config, collection, self.now)
+            with self.database.begin() as session:
+                after = _untagged(session, collection)
+        else:
+            latest = tagging.latest_builds(self.koji, collection.dest_tag)
+            listed = [tagged for tagged in latest if tagged.state in real_builds.VERDICTS]
+            with translated(), self.database.sessions() as session:
+                new = len(real_builds.unregistered(session, collection, listed))
+                real_builds.mark_untagged(session, collection, listed, self.now)
+                after = _untagged(session, collection)
+                session.rollback()
+        found = (
+            (new, "real builds were not registered"),
+            (len(after - before), "builds are not tagged any more"),
+            (len(before - after), "builds are tagged again"),
+        )
+        return [Difference(collection.name, f"{count} {text}") for count, text in found if count]
+
+
+def _list_differences(collection: Collection, report: SyncReport) -> Iterable[Difference]:
+    for count, text in (
+        (report.added, "packages were not known"),
+        (report.blocked, "packages were not blocked"),
+        (report.unblocked, "packages were still blocked"),
+    ):
+        if count:
+            yield Difference(collection.name, f"{count} {text}")
+    if report.refused:
+        yield Difference(collection.name, report.refused, trouble=True)
+
+
+def _untagged(session: Session, collection: Collection) -> set[int]:
+    query = select(Build.id).join(Build.package).where(Build.untagged, Package.collection_id == collection.id)
+    return set(session.scalars(query))
+
+
+def _lines(session: Session, condition: object) -> list[BuildLine]:
+    query = select(Build).where(condition).order_by(Build.id).limit(MANY)  # type: ignore[arg-type]
+    return [line(build, session.get_one(Package, build.package_id)) for build in session.scalars(query)]
+
+
+def _title(item: BuildLine) -> str:
+    return f"build {item.id} of {item.package} in {item.collection}"
+
+
+def _became(before: BuildLine, after: BuildLine | None) -> str | None:
+    """What became of a build that was taken to be running; None when it still runs as before."""
+    if after is None:
+        return "Koji never got it; it is given up"
+    if after.state != before.state:
+        return f"it is {after.state}" + (f": {after.fault}" if after.fault else "")
+    return None if after.task_id == before.task_id else f"its task is {after.task_id}"
