@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -54,6 +55,8 @@ def download(url: str, *, largest: int = LARGEST, patience: float = PATIENCE) ->
 
     Raises InvalidInputError for an address that makes no sense, ServiceError when nothing usable comes from it.
     """
+    if not re.match(r"https?://[^/?#\[]|https?://\[[0-9a-fA-F:]+\]", url):
+        raise InvalidInputError(f"{url!r} is not an address that can be read: it begins with http:// or https://")
     deadline = time.monotonic() + patience
     parts: list[bytes] = []
     try:

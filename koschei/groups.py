@@ -89,11 +89,11 @@ def summaries(session: Session) -> list[GroupSummary]:
     counts = dict(
         session.execute(
             select(PackageGroupRelation.group_id, func.count()).where(alive).group_by(PackageGroupRelation.group_id)
-        ).tuples()
+        ).all()
     )
     maintainers: dict[int, list[str]] = {}
     named = select(GroupACL.group_id, User.name).join(User, User.id == GroupACL.user_id).order_by(User.name)
-    for group_id, name in session.execute(named).tuples():
+    for group_id, name in session.execute(named):
         maintainers.setdefault(group_id, []).append(name)
     groups = session.scalars(
         select(PackageGroup).order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
@@ -254,7 +254,7 @@ def _exists(full_name: str) -> AlreadyExistsError:
 def _bases(session: Session, packages: Iterable[str]) -> dict[str, int]:
     """Base packages by name. NotFoundError that lists the names nobody knows."""
     wanted = sorted(set(packages))
-    found = dict(session.execute(select(BasePackage.name, BasePackage.id).where(BasePackage.name.in_(wanted))).tuples())
+    found = dict(session.execute(select(BasePackage.name, BasePackage.id).where(BasePackage.name.in_(wanted))).all())
     unknown = [name for name in wanted if name not in found]
     if unknown:
         raise NotFoundError(
@@ -290,7 +290,7 @@ def _set_packages(
             select(BasePackage.name, BasePackage.id)
             .join(relation, relation.base_id == BasePackage.id)
             .where(relation.group_id == group_id)
-        ).tuples()
+        ).all()
     )
     added = sorted(wanted.keys() - members.keys())
     gone = [] if append else sorted(members.keys() - wanted.keys())

@@ -143,7 +143,7 @@ def set_tracked(
     words = "tracked" if tracked else "not tracked any more"
     user_id = None if actor.name is None else audit.ensure_user(session, actor.name)
     with changing(session, ids, Cause.TRACKED, now=now) as packages:
-        collections = dict(session.execute(select(Collection.id, Collection.name)).tuples())
+        collections = dict(session.execute(select(Collection.id, Collection.name)).all())
         changed = [package for package in packages if package.tracked != tracked]
         for package in sorted(changed, key=lambda package: (package.name, package.collection_id)):
             entries.append(

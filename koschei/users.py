@@ -30,7 +30,7 @@ def summaries(session: Session, *, admins_only: bool = False) -> list[UserSummar
     query = select(User.name, User.admin, groups).order_by(User.name)
     if admins_only:
         query = query.where(User.admin)
-    return [UserSummary(*row) for row in session.execute(query).tuples()]
+    return [UserSummary(*row) for row in session.execute(query)]
 
 
 def set_admin(session: Session, actor: Actor, name: str, admin: bool, *, create: bool = False) -> list[str]:
