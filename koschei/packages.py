@@ -139,21 +139,14 @@ def set_tracked(
     """
     different = select(Package.id).where(Package.id.in_(set(package_ids)), Package.tracked != tracked)
     ids = list(session.scalars(different))
-    entries: list[dict[str, Any]] = []
     words = "tracked" if tracked else "not tracked any more"
-    user_id = None if actor.name is None else audit.ensure_user(session, actor.name)
     with changing(session, ids, Cause.TRACKED, now=now) as packages:
         collections = dict(session.execute(select(Collection.id, Collection.name)).all())
-        changed = [package for package in packages if package.tracked != tracked]
-        for package in sorted(changed, key=lambda package: (package.name, package.collection_id)):
-            entries.append(
-                {
-                    "user_id": user_id,
-                    "environment": actor.environment,
-                    "message": f"Package {package.name} in {collections[package.collection_id]}: {words}",
-                    "base_id": package.base_id,
-                }
-            )
+        changed = sorted(
+            (package for package in packages if package.tracked != tracked),
+            key=lambda package: (package.name, package.collection_id),
+        )
+        entries = [(f"Package {p.name} in {collections[p.collection_id]}: {words}", p.base_id) for p in changed]
         values: dict[str, Any] = {"tracked": tracked}
         if tracked:
             values["needs_resolution"] = ~Package.skip_resolution
@@ -163,11 +156,9 @@ def set_tracked(
             .values(values)
             .execution_options(synchronize_session=False)
         )
-    if entries:
-        session.execute(insert(LogEntry), entries)
-        if tracked:
-            wake(session, "repo-resolver", "polling")
-    return [entry["message"] for entry in entries]
+    if entries and tracked:
+        wake(session, "repo-resolver", "polling")
+    return _log(session, actor, entries)
 
 
 def named(session: Session, names: Iterable[str], collection: Collection | None = None) -> list[Package]:
@@ -224,16 +215,27 @@ def _edit(session: Session, actor: Actor, package_ids: Sequence[int], wish: Edit
     retracked = wish.tracked is not None and any(
         package.tracked != wish.tracked for package in lock_packages(session, package_ids)
     )
-    messages: list[str] = []
+    entries: list[tuple[str, int]] = []
     services: set[str] = set()
     with changing(session, package_ids, Cause.TRACKED if retracked else Cause.EDITED, now=now) as packages:
         for package in sorted(packages, key=lambda package: package.name):
             for words, concerned in _apply(session, package, wish):
                 services.update(concerned)
-                message = f"Package {package.name} in {package.collection.name}: {words}"
-                messages.append(audit.record(session, actor, message, base_id=package.base_id))
+                entries.append((f"Package {package.name} in {package.collection.name}: {words}", package.base_id))
     wake(session, *sorted(services))
-    return messages
+    return _log(session, actor, entries)
+
+
+def _log(session: Session, actor: Actor, entries: Sequence[tuple[str, int]]) -> list[str]:
+    """Write messages about base packages to the audit log, thousands of them in one go; returns the messages."""
+    if entries:
+        user_id = None if actor.name is None else audit.ensure_user(session, actor.name)
+        rows = [
+            {"user_id": user_id, "environment": actor.environment, "message": message, "base_id": base_id}
+            for message, base_id in entries
+        ]
+        session.execute(insert(LogEntry), rows)
+    return [message for message, _ in entries]
 
 
 def _apply(session: Session, package: Package, wish: Edit) -> Iterator[tuple[str, tuple[str, ...]]]:
