@@ -284,6 +284,36 @@ class BugreportConfig(Section):
         return _web_address(value)
 
 
+def _kept_months(value: int) -> int:
+    if value == 1:
+        raise ValueError("expected at least 2 months, or 0 to keep for ever")
+    return value
+
+
+KeptMonths = Annotated[int, Field(ge=0), AfterValidator(_kept_months)]
+
+
+class RetentionConfig(Section):
+    """How long history is kept: `koschei-admin retention --apply` deletes what is older. 0 keeps it for ever.
+
+    What a package's present answer rests on stays, however old it is.
+    """
+
+    builds_months: KeptMonths = Field(
+        default=12, description="Months to keep builds with their tasks, dependencies and dependency changes."
+    )
+    resolutions_months: KeptMonths = Field(default=12, description="Months to keep the resolver's answers.")
+    states_months: KeptMonths = Field(default=36, description="Months to keep state changes.")
+    repositories_months: KeptMonths = Field(default=6, description="Months to keep how resolving a repository went.")
+    events_days: Annotated[int, Field(ge=0)] = Field(
+        default=30, description="Days to keep events that were sent, and those that never can be."
+    )
+    audit_log_months: KeptMonths = Field(default=0, description="Months to keep the audit log.")
+    batch: Annotated[int, Field(gt=0, le=10000)] = Field(
+        default=200, description="Rows looked at in one transaction: fewer make others wait less."
+    )
+
+
 class LoggingConfig(Section):
     """What is written to standard error."""
 
@@ -339,6 +369,7 @@ class Config(Section):
     bugreport: BugreportConfig = BugreportConfig()
     directories: DirectoriesConfig = DirectoriesConfig()
     logging: LoggingConfig = LoggingConfig()
+    retention: RetentionConfig = RetentionConfig()
     real_builds_insert_chunk: PositiveInt = Field(default=50, description="Real builds registered in one transaction.")
     bypass_login: str | None = Field(default=None, description="Everyone is this user, an admin: for development only.")
 
