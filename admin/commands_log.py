@@ -125,15 +125,19 @@ def psql(admin: Admin, arguments: tuple[str, ...]) -> None:
     "completion",
     cls=Command,
     examples=(
-        "koschei-admin completion bash > ~/.local/share/bash-completion/completions/koschei-admin",
-        "koschei-admin completion zsh > ~/.zfunc/_koschei-admin",
-        "koschei-admin completion fish > ~/.config/fish/completions/koschei-admin.fish",
+        "koschei-admin completion bash",
+        "koschei-admin completion zsh",
+        "koschei-admin completion fish",
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes commands and options of this program."""
+    """Print the script with which SHELL completes commands and options of this program.
+
+    It goes to ~/.local/share/bash-completion/completions/koschei-admin for bash, to a file _koschei-admin in a folder
+    of fpath for zsh, and to ~/.config/fish/completions/koschei-admin.fish for fish.
+    """
     found = get_completion_class(shell)
     assert found is not None
     root = ctx.find_root().command
