@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -268,12 +269,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/list")
             self.end_headers()
             return
-        self.send_response(200 if self.path in ("/list", "/binary", "/slow") else 404)
+        self.send_response(200 if self.path in ("/list", "/binary", "/slow", "/trickle") else 404)
         self.end_headers()
         if self.path == "/slow":
             self.wfile.write(b"pkg01\n")
             self.wfile.flush()
             self.gate.wait(10)
+        elif self.path == "/trickle":
+            with suppress(ConnectionError):
+                for _ in range(500):
+                    self.wfile.write(b"a")
+                    self.gate.wait(0.02)
         else:
             self.wfile.write(b"\xff\xfe" if self.path == "/binary" else b"pkg01\npkg02\n")
 
@@ -302,6 +308,8 @@ def test_downloads_are_bounded_in_size_and_time(site: str) -> None:
         group_sources.download(f"{site}/list", largest=5)
     with pytest.raises(ServiceError, match="slow cannot be read"):
         group_sources.download(f"{site}/slow", patience=0.2)
+    with pytest.raises(ServiceError, match=r"was not read in 0\.5 seconds"):
+        group_sources.download(f"{site}/trickle", patience=0.5)
 
 
 @pytest.mark.parametrize(("path", "error"), [("/nothing", ServiceError), ("/binary", InvalidInputError)])

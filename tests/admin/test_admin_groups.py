@@ -7,6 +7,9 @@ import os
 import pty
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -227,6 +230,40 @@ def test_a_source_that_is_away_is_told_from_a_refusal(shell: Shell, guide: Datab
     result = shell.run("refresh-group", "mine", *words, "http://127.0.0.1:9/list")
     assert result.exit_code == 3
     assert "http://127.0.0.1:9/list cannot be read" in result.stderr
+
+
+class Site(BaseHTTPRequestHandler):
+    """A list of packages, and the owners of packages in a distgit."""
+
+    def do_GET(self) -> None:
+        owners = {"rpms": {"pkg1": ["@sig"], "pkg2": ["@other"], "pkg3": ["bob", "@sig"]}}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"pkg1\npkg2\n" if self.path == "/list" else json.dumps(owners).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_group_is_refreshed_from_the_network(shell: Shell, guide: Database, site: str) -> None:
+    shell.ok("refresh-group", "--create", "mine", "--from-url", f"{site}/list")
+    assert content(guide, "mine") == ("pkg1", "pkg2")
+    shell.ok("refresh-group", "mine", "--from-distgit", f"{site}/pagure_bz.json", "--distgit-group", "sig")
+    assert content(guide, "mine") == ("pkg1", "pkg3")
+    shell.ok("refresh-group", "mine", "--append", "--from-distgit", f"{site}/x", "--distgit-group", "@other")
+    assert content(guide, "mine") == ("pkg1", "pkg2", "pkg3")
+    assert shell.run("refresh-group", "mine", "--from-distgit", f"{site}/x", "--distgit-group", "nobody").exit_code == 1
+    assert content(guide, "mine") == ("pkg1", "pkg2", "pkg3")
 
 
 # people
