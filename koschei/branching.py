@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import psycopg2.errors
 from sqlalchemy import Table, func, insert, literal, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from koschei import audit, collections
@@ -138,15 +139,15 @@ def _inherited(old: Collection, wish: Wish) -> Fields:
 
 
 def _in_one_snapshot(begin: Begin, work: Callable[[Session], T]) -> T:
-    """Do all of the work on one snapshot; again if the collection itself was changed just then."""
+    """Do all of the work on one snapshot; again if the collection was changed, or the name taken, just then."""
     for last in (*[False] * (ATTEMPTS - 1), True):
         try:
             with begin() as session:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 return work(session)
-        except DatabaseError as error:
-            cause = getattr(error.__cause__, "orig", None)
-            if last or not isinstance(cause, psycopg2.errors.SerializationFailure):
+        except (DatabaseError, IntegrityError) as error:
+            cause = error.orig if isinstance(error, IntegrityError) else getattr(error.__cause__, "orig", None)
+            if last or not isinstance(cause, psycopg2.errors.SerializationFailure | psycopg2.errors.UniqueViolation):
                 raise
     raise AssertionError("the last attempt returns or raises")
 

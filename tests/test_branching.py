@@ -359,6 +359,24 @@ def test_a_collection_that_is_changed_at_the_same_moment_is_branched_as_it_is_th
         assert (named(session, "f43").order, named(session, "f44").order) == (7, 8)
 
 
+def test_a_name_that_is_taken_at_the_same_moment_is_refused_as_any_other(koji: KojiWorld) -> None:
+    caught: list[Exception] = []
+
+    def work() -> None:
+        try:
+            branch(koji)
+        except AlreadyExistsError as error:
+            caught.append(error)
+
+    with filling(koji.database) as world:
+        world.collection("f44")
+        thread = threading.Thread(target=work)
+        thread.start()
+        until_somebody_waits(koji.database)
+    thread.join(30)
+    assert [str(error) for error in caught] == ["Branched collection exists already: f44. Choose another name"]
+
+
 def until_somebody_waits(database: Database) -> None:
     deadline = time.monotonic() + 20
     query = text(
