@@ -1,4 +1,4 @@
-"""Branching, forking and deleting collections: what is copied, what is not, and that nobody notices too much of it."""
+"""Branching and forking collections: what is copied, what is not, and that nobody notices too much of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from koschei import branching, builds, submission
 from koschei.audit import BACKEND, Actor
 from koschei.branching import Wish
 from koschei.db.engine import Database
-from koschei.errors import AlreadyExistsError, NotAllowedError, NotFoundError
+from koschei.errors import AlreadyExistsError, NotFoundError
 from koschei.model import (
     AppliedChange,
     Base,
@@ -389,108 +388,6 @@ def until_somebody_waits(database: Database) -> None:
     pytest.fail("nobody waits for a lock")
 
 
-# deleting
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    found = Database(database_url)
-    yield found
-    found.dispose()
-
-
-def two_collections(database: Database) -> None:
-    with filling(database) as world:
-        for name in ("f1", "f2"):
-            collection = world.collection(name)
-            evidence(world, collection)
-            world.repository(collection, 7, 1, 1)
-            world.collection_group(f"group-{name}", "Group", collection)
-
-
-def contents(session: Session) -> dict[str, int]:
-    """How many rows each table has."""
-    tables = (table for table in Base.metadata.sorted_tables if table.name not in ("log_entry", "user"))
-    return {table.name: session.execute(select(func.count()).select_from(table)).scalar_one() for table in tables}
-
-
-SHARED = {"base_package", "dependency", "collection_group"}
-
-
-def test_a_collection_with_packages_is_not_deleted_by_mistake(database: Database) -> None:
-    two_collections(database)
-    with database.begin() as session:
-        before = contents(session)
-    with pytest.raises(NotAllowedError, match=r"f1 has 3 packages.*--force"):
-        branching.delete(database, ALICE, "f1", force=False)
-    with database.begin() as session:
-        assert contents(session) == before
-        assert rows(session, LogEntry) == []
-
-
-def test_an_empty_collection_is_deleted_without_much_ado(database: Database) -> None:
-    with filling(database) as world:
-        world.collection("f1")
-    assert branching.delete(database, ALICE, "f1", force=False) == ["Collection f1 deleted"]
-    with database.begin() as session:
-        assert rows(session, Collection) == []
-
-
-def test_a_collection_goes_with_all_that_is_in_it_and_another_one_stays(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(branching, "BATCH", 2)
-    two_collections(database)
-    with database.begin() as session:
-        before = contents(session)
-    seen: list[tuple[int, int]] = []
-    said: list[str] = []
-    messages = branching.delete(
-        database, ALICE, "f1", force=True, say=said.append, progress=lambda done, total: seen.append((done, total))
-    )
-    assert messages == ["Collection f1 deleted"]
-    assert seen == [(2, 3), (3, 3)]
-    assert said[0].startswith("Deletion of collection f1 begun: 3 packages")
-    with database.begin() as session:
-        after = contents(session)
-        assert {name: after[name] for name in SHARED} == {name: before[name] for name in SHARED}
-        halved = {name: number for name, number in before.items() if name not in SHARED}
-        assert {name: after[name] * 2 for name in halved} == halved
-        assert named(session, "f2").latest_repo_id is not None
-        assert package(session, "foo", "f2").state is PackageState.FAILING
-
-
-@contextmanager
-def pressed_after(database: Database, transactions: int) -> Iterator[Any]:
-    left = [transactions]
-
-    @contextmanager
-    def begin() -> Iterator[Session]:
-        with database.begin() as session:
-            yield session
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
-
-    yield begin
-
-
-@pytest.mark.parametrize("transactions", range(6))
-def test_an_interrupted_deletion_goes_on(
-    database: Database, monkeypatch: pytest.MonkeyPatch, transactions: int
-) -> None:
-    monkeypatch.setattr(branching, "BATCH", 1)
-    two_collections(database)
-    with pressed_after(database, transactions) as begin, pytest.raises(KeyboardInterrupt):
-        branching.delete(database, ALICE, "f1", force=True, begin=begin)
-    with database.begin() as session:
-        assert named(session, "f1")
-    assert branching.delete(database, ALICE, "f1", force=True) == ["Collection f1 deleted"]
-    with database.begin() as session:
-        assert [row["name"] for row in rows(session, Collection)] == ["f2"]
-        assert contents(session)["package"] == 3
-
-
 def test_the_branch_of_a_deleted_collection_lives_on(koji: KojiWorld) -> None:
     with filling(koji.database) as world:
         evidence(world, named(world.session, "f43"))
@@ -502,8 +399,3 @@ def test_the_branch_of_a_deleted_collection_lives_on(koji: KojiWorld) -> None:
         derive(session, [row["id"] for row in before])
         assert rows(session, Package) == before
         assert queries.state_changes(session, package(session, "foo", "f43").id, 1)[0].cause is Cause.BUILD
-
-
-def test_nobody_deletes_what_is_not_there(database: Database) -> None:
-    with pytest.raises(NotFoundError, match="Collection not found: f9"):
-        branching.delete(database, ALICE, "f9", force=True)
