@@ -66,7 +66,7 @@ def test_every_example_is_a_command_line_that_is_understood(
     monkeypatch.chdir(tmp_path)
     Path("packages.txt").write_text("foo\n")  # examples may name a file of one's own
     ours = next(part for part in example.split(" | ") if part.startswith("koschei-admin"))
-    words = shlex.split(ours)
+    words = shlex.split(ours.replace("\\\n", " "))
     assert words.pop(0) == "koschei-admin"
     root = cli.make_context("koschei-admin", words)
     ctx, rest = root, [*root._protected_args, *root.args]
