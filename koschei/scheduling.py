@@ -93,10 +93,9 @@ def queue_length(session: Session, config: Config, now: datetime) -> int:
 
 
 def running_builds(session: Session) -> int:
-    """How many scratch builds are running or being submitted."""
-    return session.execute(
-        select(func.count()).select_from(Build).where(Build.state == BuildState.RUNNING)
-    ).scalar_one()
+    """How many scratch builds are running or being submitted; a branch's copy of one is the same task in Koji."""
+    query = select(func.count()).select_from(Build)
+    return session.execute(query.where(Build.state == BuildState.RUNNING, Build.copied_from.is_(None))).scalar_one()
 
 
 def explain(session: Session, package: Package, config: Config, now: datetime) -> Explanation:

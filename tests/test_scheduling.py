@@ -188,3 +188,12 @@ def test_a_package_is_in_the_queue_exactly_when_its_explanation_says_so(
             assert (package.id in queued) == (told.schedulable and enough)
             if package.id in queued and told.priority is not None:
                 assert queued[package.id] == pytest.approx(told.priority.total, abs=1e-6)
+
+
+def test_a_copy_of_a_running_build_is_no_second_build(database: Database) -> None:
+    with filling(database) as world:
+        collection = world.collection()
+        running = world.build(world.package("foo", collection), state=BuildState.RUNNING)
+        world.build(world.package("bar", collection), state=BuildState.RUNNING, copied_from=running.id)
+    with database.begin() as session:
+        assert scheduling.running_builds(session) == 1
