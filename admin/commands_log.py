@@ -14,10 +14,10 @@ from sqlalchemy.engine import make_url
 from admin.context import Admin
 from admin.options import Command, json_option, pass_admin
 from admin.output import print_json
-from koschei import history
 from koschei.errors import InvalidInputError
-from koschei.history import Wish
 from koschei.model import Environment
+from koschei.queries import audit_log
+from koschei.queries.audit_log import Wish
 
 PROGRAM = "koschei-admin"
 COMPLETE_VARIABLE = "_KOSCHEI_ADMIN_COMPLETE"
@@ -78,7 +78,7 @@ def log(
     """Show who did what, newest first."""
     wish = Wish(user, package, None if environment is None else Environment(environment), since, until)
     with admin.reading() as session:
-        found = history.entries(session, wish, limit or None)
+        found = audit_log.entries(session, wish, limit or None)
     if as_json:
         print_json(found)
         return

@@ -8,9 +8,8 @@ from backend import metrics
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from koschei import builds, real_builds, submission
-from koschei.koji import tagging
 from koschei.model import Collection
-from koschei.packages import sync_package_list
+from koschei.packages import refresh_package_list
 from koschei.queries.collections import all_collections
 
 
@@ -43,11 +42,9 @@ def _collections(context: Context) -> list[Collection]:
 
 
 def _poll(context: Context, collection: Collection, report: PassReport) -> int:
-    listed = tagging.packages(context.koji, collection.dest_tag)
-    with context.database.begin() as session:
-        refused = sync_package_list(session, collection, listed, now=context.now()).refused
-    if refused:
-        report.errors.append(f"{collection.name}: {refused}")
+    listing = refresh_package_list(context.database, context.koji, collection, context.now())
+    if listing.refused:
+        report.errors.append(f"{collection.name}: {listing.refused}")
     new = real_builds.refresh(context.database, context.koji, context.config, collection, context.now())
     metrics.REAL_BUILDS.labels(collection.name).inc(new)
     return new

@@ -15,10 +15,13 @@ from sqlalchemy.orm import Session, joinedload
 
 from koschei import audit
 from koschei.audit import Actor
+from koschei.db.engine import Database
 from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
+from koschei.koji import tagging
 from koschei.koji.arches import canonical
 from koschei.koji.records import TaggedPackage
+from koschei.koji.session import KojiSession
 from koschei.model import Cause, Collection, LogEntry, Package, PackageGroupRelation, UnappliedChange
 from koschei.rules.doubt import plausible_loss
 from koschei.rules.states import SkipReason
@@ -310,6 +313,13 @@ ADD_PACKAGES = text("""
     ON CONFLICT DO NOTHING
     RETURNING id
 """)
+
+
+def refresh_package_list(database: Database, koji: KojiSession, collection: Collection, now: datetime) -> SyncReport:
+    """Ask Koji for the package list of a collection, and bring its packages in line with it. Errors: KojiError."""
+    listed = tagging.packages(koji, collection.dest_tag)
+    with database.begin() as session:
+        return sync_package_list(session, collection, listed, now=now)
 
 
 def sync_package_list(

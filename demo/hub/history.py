@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import koji
 
-from .repos import READY
+from .agenda import Agenda
+from .repos import READY, Repos
 from .rpmdata import build_arches
 from .tables import Build, Listed, Tag
-from .tasks import CLOSED, Task
+from .tasks import CLOSED, Task, TaskTable
 from .values import SourcePackage
-
-if TYPE_CHECKING:
-    from .hub import Hub
+from .world import World
 
 
-def finished_build(hub: Hub, tag: Tag, source: SourcePackage, repo_id: int | None, imported: bool, owner: str) -> Build:
+class Parts(Protocol):
+    """What a past build is put into: the parts of a hub."""
+
+    world: World
+    agenda: Agenda
+    tasks: TaskTable
+    repos: Repos
+
+
+def finished_build(
+    hub: Parts, tag: Tag, source: SourcePackage, repo_id: int | None, imported: bool, owner: str
+) -> Build:
     """The Build row, RPMs and (unless imported) tasks; the package is put on the tag's list if it is not there."""
     world = hub.world
     user = world.user(owner)
@@ -53,7 +63,9 @@ def finished_build(hub: Hub, tag: Tag, source: SourcePackage, repo_id: int | Non
     return build
 
 
-def _tasks(hub: Hub, build: Build, target: str | None, build_tag: Tag, arches: list[str], repo_id: int | None) -> Task:
+def _tasks(
+    hub: Parts, build: Build, target: str | None, build_tag: Tag, arches: list[str], repo_id: int | None
+) -> Task:
     opts = {} if repo_id is None else {"repo_id": repo_id}
     parent = _closed(hub, build, "build", [build.url, target, {}], None, weight=0.2, waiting=True)
     request = [build.url, build_tag.id, {**opts, "scratch": False}]
@@ -68,7 +80,7 @@ def _tasks(hub: Hub, build: Build, target: str | None, build_tag: Tag, arches: l
     return parent
 
 
-def _closed(hub: Hub, build: Build, method: str, request: list[Any], result: Any, **fields: Any) -> Task:
+def _closed(hub: Parts, build: Build, method: str, request: list[Any], result: Any, **fields: Any) -> Task:
     """A task that was CLOSED when the build was complete."""
     task = hub.tasks.create(method, request, build.owner_id, state=CLOSED, **fields)
     task.host_id = next(iter(hub.world.hosts), None)
