@@ -15,6 +15,7 @@ from backend import build_resolver, polling, repo_resolver, scheduler
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from backend.health import Pulse
+from koschei import packages
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.errors import DatabaseError, KojiOutage
 from koschei.model import BasePackage, Build, Collection, Package
@@ -131,14 +132,14 @@ def test_a_mistake_of_ours_about_one_collection_does_not_stop_polling_the_others
 ) -> None:
     world.hub.add_tag("odd", arches="x86_64")
     add_collection(world, "odd", "odd")
-    original = polling.sync_package_list
+    original = packages.sync_package_list
 
     def fails(session: Any, collection: Collection, *args: Any, **options: Any) -> Any:
         if collection.name == "odd":
             raise ZeroDivisionError("a mistake")
         return original(session, collection, *args, **options)
 
-    monkeypatch.setattr(polling, "sync_package_list", fails)
+    monkeypatch.setattr(packages, "sync_package_list", fails)
     report = one_pass(world, polling.SERVICE)
     assert report.errors == ["odd: ZeroDivisionError: a mistake"]
     assert world.package("foo").last_build_id is not None
