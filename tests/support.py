@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from sqlalchemy import text
+
+from koschei.db.engine import Database
+
 Value = TypeVar("Value")
 
 
@@ -24,3 +28,20 @@ def wait_until(condition: Callable[[], Value], timeout: float = 10, message: str
             raise AssertionError(f"waited {timeout:g} s in vain for {message}; the last answer was {value!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
+
+
+def wait_for_a_waiter(database: Database, application_name: str | None = None) -> None:
+    """Wait until somebody (or this application) waits for a lock in this database; fail after 30 seconds.
+
+    Each look is a transaction of its own: within one, PostgreSQL repeats what pg_stat_activity said first.
+    """
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND (CAST(:name AS text) IS NULL OR application_name = :name)"
+    )
+
+    def waiters() -> int:
+        with database.begin() as session:
+            return int(session.execute(query, {"name": application_name}).scalar_one())
+
+    wait_until(waiters, 30, "somebody to wait for a lock")

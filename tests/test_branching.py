@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from koschei import branching, builds, submission
@@ -40,6 +39,7 @@ from koschei.queries import package as queries
 from koschei.rules.states import BuildState, PackageState
 from koschei.transitions import derive
 from tests.koji_world import KojiWorld, koji_world, source
+from tests.support import wait_for_a_waiter
 from tests.world import NOW, World, filling
 
 ALICE = Actor(Environment.ADMIN, "alice")
@@ -351,7 +351,7 @@ def test_a_collection_that_is_changed_at_the_same_moment_is_branched_as_it_is_th
         session.flush()
         thread = threading.Thread(target=lambda: said.extend(branch(koji)))
         thread.start()
-        until_somebody_waits(koji.database)
+        wait_for_a_waiter(koji.database)
     thread.join(30)
     assert said
     with koji.database.begin() as session:
@@ -371,21 +371,9 @@ def test_a_name_that_is_taken_at_the_same_moment_is_refused_as_any_other(koji: K
         world.collection("f44")
         thread = threading.Thread(target=work)
         thread.start()
-        until_somebody_waits(koji.database)
+        wait_for_a_waiter(koji.database)
     thread.join(30)
     assert [str(error) for error in caught] == ["Branched collection exists already: f44. Choose another name"]
-
-
-def until_somebody_waits(database: Database) -> None:
-    deadline = time.monotonic() + 20
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while time.monotonic() < deadline:
-        with database.begin() as session:
-            if session.execute(query).scalar_one():
-                return
-    pytest.fail("nobody waits for a lock")
 
 
 def test_the_branch_of_a_deleted_collection_lives_on(koji: KojiWorld) -> None:

@@ -19,11 +19,9 @@ from koschei.db.notify import Listener
 from koschei.model import BasePackage, Build, Cause, Collection, OutboxEvent, Package, PackageStateChange
 from koschei.rules.states import BuildState, PackageState, message_state, package_state
 from koschei.transitions import changing, lock_packages
-from tests.support import wait_until
+from tests.support import wait_for_a_waiter
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-WAITING = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
 DERIVED = (
     "last_build_id",
     "last_build_started",
@@ -310,11 +308,7 @@ def test_packages_are_locked_in_the_order_of_their_ids(database: Database, ids: 
     with database.begin() as holder:
         lock_packages(holder, [middle])
         thread.start()
-        with database.begin() as observer:
-            waiting = (
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type='Lock'"
-            )
-            wait_until(lambda: observer.scalar(text(waiting)))
+        wait_for_a_waiter(database)
         with database.begin() as observer:
             assert [free(observer, package_id) for package_id in (low, middle, high)] == [False, False, True]
     thread.join(10)

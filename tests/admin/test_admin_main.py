@@ -22,7 +22,7 @@ from koschei.db import schema
 from koschei.db.engine import Database
 from koschei.model import AdminNotice
 from tests.admin.conftest import MakeShell, Shell, audit_log, package
-from tests.support import wait_until
+from tests.support import wait_for_a_waiter
 
 SCRIPT = Path(sys.executable).parent / "koschei-admin"
 
@@ -246,10 +246,6 @@ def test_the_audit_log_names_the_user_of_the_process() -> None:
 
 # Ctrl-C
 
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'koschei-admin' AND wait_event_type = 'Lock'"
-)
-
 
 def test_ctrl_c_in_the_middle_rolls_back_and_says_so(shell: Shell, database: Database) -> None:
     command = [SCRIPT, "-c", "f27", "set-priority", "bar", "foo", "5"]
@@ -259,8 +255,7 @@ def test_ctrl_c_in_the_middle_rolls_back_and_says_so(shell: Shell, database: Dat
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **shell.env}
         )
         try:
-            with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as onlooker:
-                wait_until(lambda: onlooker.execute(WAITING).scalar(), 30, "the command to wait for the lock")
+            wait_for_a_waiter(database, "koschei-admin")
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
         finally:
