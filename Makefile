@@ -23,12 +23,17 @@ READY := $(VENV)/.ready
 # PROGRAM=PACKAGE that the browser tests need from the system.
 SYSTEM_PROGRAMS := chromium=chromium
 
-.PHONY: help setup demo test lint format docs lock system clean FORCE
+# Ansible and its company would crowd the everyday environment: the tests of the deployment have one of their own.
+DEPLOY_VENV := .venv-deploy
+DEPLOY_PY := $(DEPLOY_VENV)/bin/python
+DEPLOY_READY := $(DEPLOY_VENV)/.ready
+
+.PHONY: help setup demo test test-deploy lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
 	@echo
-	@grep -hE '^[a-z]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.* ## (.*)/  \1\t\2/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.* ## (.*)/  \1\t\2/' | expand -t 18
 
 setup: $(READY) ## make .venv with everything in it (seconds when nothing changed)
 
@@ -64,6 +69,22 @@ demo: setup ## start a whole small Koschei world on this machine
 test: setup system ## run all tests (ARGS='tests/rules -k priority' for some)
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+test-deploy: $(DEPLOY_READY) ## run the tests of the deployment: manifests, playbooks, image (not part of make test)
+	$(DEPLOY_PY) -m pytest -o testpaths=tests/deploy $(ARGS)
+
+# Everyday versions first: what both locks name is the same in both (see the target lock).
+$(DEPLOY_READY): $(READY) tests/deploy/requirements.lock
+	@if [ "$$(cat $(DEPLOY_READY) 2>/dev/null)" != "$$(pwd -P)" ]; then \
+		echo "Making $(DEPLOY_VENV)"; rm -rf $(DEPLOY_VENV); $(PY) -m venv $(DEPLOY_VENV); fi
+	@rm -f $(DEPLOY_READY)
+	@for lock in requirements.lock tests/deploy/requirements.lock; do \
+		echo "Installing what $$lock names"; \
+		$(PY) -m uv pip install -q --python $(DEPLOY_PY) --no-deps --require-hashes -r $$lock 2>/dev/null \
+			|| $(DEPLOY_PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $$lock; done
+	@$(PY) -m uv pip install -q --python $(DEPLOY_PY) --no-deps -e . 2>/dev/null \
+		|| $(DEPLOY_PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@printf %s "$$(pwd -P)" > $(DEPLOY_READY)
+
 lint: setup ## check style, types and floors (also part of the tests)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -78,9 +99,11 @@ docs: setup ## write the reference pages that are made from the code
 	$(PY) -m koschei.config > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
 
-lock: setup ## compute requirements.lock again from pyproject.toml (needs uv)
+lock: setup ## compute the lock files again from pyproject.toml and tests/deploy/requirements.in (needs uv)
 	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--extra dev pyproject.toml -o requirements.lock
+	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		-c requirements.lock tests/deploy/requirements.in -o tests/deploy/requirements.lock
 
 system: ## install the system packages that tests need (root), or name them (anybody else)
 	@missing=; for pair in $(SYSTEM_PROGRAMS); do command -v "$${pair%%=*}" >/dev/null || missing="$$missing $${pair##*=}"; done; \
@@ -92,5 +115,5 @@ system: ## install the system packages that tests need (root), or name them (any
 	else echo "Missing system packages:$$missing. The tests that need them will fail until somebody installs them." >&2; fi
 
 clean: ## remove .venv, caches and the demo's data
-	rm -rf $(VENV) demo/.run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY_VENV) demo/.run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
