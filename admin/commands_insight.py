@@ -8,7 +8,7 @@ from admin.context import Admin, now
 from admin.options import Command, collection_option, json_option, pass_admin
 from admin.output import ago, print_json
 from admin.tables import print_table
-from koschei import packages
+from koschei import groups, packages
 from koschei.queries import insight, package_lines
 from koschei.queries.insight import Insight
 from koschei.queries.package_lines import Wanted
@@ -144,10 +144,12 @@ def list_packages(
         raise click.UsageError("--names and --json cannot be had at once")
     moment = now()
     with admin.reading() as session:
+        collection = admin.find_collection(session)
+        packages.named(session, [name for name in patterns if "*" not in name], collection)  # or it says who is unknown
         wanted = Wanted(
-            collection=admin.find_collection(session),
+            collection=collection,
             states=frozenset(PackageState(state) for state in states),
-            group=None if group is None else package_lines.group_named(session, group),
+            group=None if group is None else groups.find(session, group),
             patterns=patterns,
             everything=everything,
         )

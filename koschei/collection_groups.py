@@ -13,6 +13,7 @@ from koschei.audit import Actor
 from koschei.collections import NAME
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import Collection, CollectionGroup
+from koschei.rules.names import LONGEST_NAME, flaw, listed, quoted, shown, suggestion
 
 
 def all_groups(session: Session) -> list[CollectionGroup]:
@@ -30,9 +31,9 @@ def create(session: Session, actor: Actor, name: str, display_name: str, content
 
     Raises AlreadyExistsError, NotFoundError (unknown collections), InvalidInputError.
     """
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise InvalidInputError(
-            f"{name!r} cannot be the name of a collection group: it consists of letters, digits and . + _ -"
+            f"{quoted(name)} cannot be the name of a collection group: it consists of letters, digits and . + _ -"
         )
     group = CollectionGroup(name=name, display_name=_checked(display_name), collections=_collections(session, contents))
     try:
@@ -77,15 +78,17 @@ def delete(session: Session, actor: Actor, name: str) -> list[str]:
 def _locked(session: Session, name: str) -> CollectionGroup:
     found = session.scalar(select(CollectionGroup).where(CollectionGroup.name == name).with_for_update())
     if found is None:
-        names = ", ".join(group.name for group in all_groups(session))
-        there_are = f"There are: {names}" if names else "There is none yet: create-collection-group makes one"
-        raise NotFoundError(f"Object not found: there is no collection group {name}. {there_are}")
+        names = [group.name for group in all_groups(session)]
+        there_are = f"There are: {listed(names)}" if names else "There is none yet: create-collection-group makes one"
+        hint = suggestion(name, names, there_are)
+        raise NotFoundError(f"Object not found: there is no collection group {shown(name)}. {hint}")
     return found
 
 
 def _checked(display_name: str) -> str:
-    if not display_name.strip():
-        raise InvalidInputError("The display name of a collection group cannot be empty")
+    wrong = flaw(display_name, longest=LONGEST_NAME)
+    if wrong is not None:
+        raise InvalidInputError(f"The display name of a collection group {wrong}")
     return display_name
 
 
@@ -95,9 +98,9 @@ def _collections(session: Session, names: Iterable[str]) -> list[Collection]:
     found = list(session.scalars(query.order_by(Collection.order.desc(), Collection.name.desc())))
     unknown = sorted(wanted - {collection.name for collection in found})
     if unknown:
-        raise NotFoundError(
-            f"Some collections weren't found: {', '.join(unknown)}. list-collections shows those that there are"
-        )
+        known = session.scalars(select(Collection.name)).all()
+        hint = suggestion(unknown[0], known, "list-collections shows those that there are")
+        raise NotFoundError(f"Some collections weren't found: {listed(unknown)}. {hint}")
     return found
 
 

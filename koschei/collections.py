@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -20,8 +19,11 @@ from koschei.koji import repositories
 from koschei.koji.records import Target
 from koschei.koji.session import KojiSession
 from koschei.model import BuildrootProblem, Collection, CollectionStateChange
+from koschei.rules.names import LONGEST_NAME, flaw, listed, quoted, shown, suggestion
 from koschei.rules.states import CollectionState
 
+BUGZILLA = ("bugzilla_product", "bugzilla_version")
+OPTIONAL = ("dest_tag", *BUGZILLA)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9.+_-]*")
 
 
@@ -49,7 +51,7 @@ def by_name(session: Session, name: str) -> Collection:
     """The collection of that name. NotFoundError suggests names that look like it."""
     found = session.scalar(select(Collection).where(Collection.name == name))
     if found is None:
-        raise NotFoundError(f"Collection not found: {name}. {_suggestion(name, _names(session))}")
+        raise _unknown(session, name)
     return found
 
 
@@ -90,7 +92,7 @@ def edit(
     """
     collection = session.scalar(select(Collection).where(Collection.name == name).with_for_update())
     if collection is None:
-        raise NotFoundError(f"Collection not found: {name}. {_suggestion(name, _names(session))}")
+        raise _unknown(session, name)
     _check(new_name if new_name is not None else name, wish)
     changes = dict(_given(wish))
     if new_name is not None and new_name != name:
@@ -118,20 +120,20 @@ def _given(wish: Fields) -> Iterable[tuple[str, object]]:
     for field in fields(wish):
         value = getattr(wish, field.name)
         if value is not None:
-            optional = field.name in ("bugzilla_product", "bugzilla_version")
-            yield field.name, (value or None) if optional else value
+            yield field.name, (value or None) if field.name in BUGZILLA else value
 
 
 def _check(name: str, wish: Fields) -> None:
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise InvalidInputError(
-            f"{name!r} cannot be the name of a collection: it is part of addresses, so it consists of letters, digits "
-            "and . + _ -"
+            f"{quoted(name)} cannot be the name of a collection: it is part of addresses, so it consists of letters, "
+            f"digits and . + _ -, at most {LONGEST_NAME}"
         )
-    for field in ("display_name", "target", "build_group"):
+    for field in ("display_name", "target", "build_group", *OPTIONAL):
         value = getattr(wish, field)
-        if value is not None and not value.strip():
-            raise InvalidInputError(f"The {field.replace('_', ' ')} of a collection cannot be empty")
+        wrong = None if value is None or (field in OPTIONAL and not value) else flaw(value, longest=LONGEST_NAME)
+        if wrong is not None:
+            raise InvalidInputError(f"The {field.replace('_', ' ')} of a collection {wrong}")
     coefficient = wish.priority_coefficient
     if coefficient is not None and not (math.isfinite(coefficient) and coefficient >= 0):
         raise InvalidInputError(f"A priority coefficient of {coefficient} makes no sense: zero or more is needed")
@@ -175,8 +177,7 @@ def _names(session: Session) -> list[str]:
     return list(session.scalars(select(Collection.name).order_by(Collection.order.desc(), Collection.name.desc())))
 
 
-def _suggestion(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return f"There are: {', '.join(names)}" if names else "There is none yet: create-collection makes one"
+def _unknown(session: Session, name: str) -> NotFoundError:
+    names = _names(session)
+    there_are = f"There are: {listed(names)}" if names else "There is none yet: create-collection makes one"
+    return NotFoundError(f"Collection not found: {shown(name)}. {suggestion(name, names, there_are)}")

@@ -5,7 +5,6 @@ What changes something returns its audit messages: none when everything was like
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from koschei import audit
 from koschei.audit import Actor
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import BasePackage, GroupACL, Package, PackageGroup, PackageGroupRelation, User
+from koschei.queries.unknown import unknown_packages
+from koschei.rules.names import LONGEST_NAME, listed, quoted, shown, suggestion
 
 NAME = re.compile(r"[a-zA-Z0-9.+_-]+")
 # /groups/<namespace>/edit is the page that edits a global group, not a group of that name.
@@ -77,9 +78,8 @@ def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGrou
     found = session.scalar(query.with_for_update() if lock else query)
     if found is None:
         names = [group.full_name for group in session.scalars(select(PackageGroup))]
-        close = difflib.get_close_matches(full_name, names, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "`koschei-admin list-groups` shows all"
-        raise NotFoundError(f"Group {full_name} not found. {hint}")
+        hint = suggestion(full_name, names, "`koschei-admin list-groups` shows all")
+        raise NotFoundError(f"Group {shown(full_name)} not found. {hint}")
     return found
 
 
@@ -143,9 +143,9 @@ def create(
     """
     namespace, name = split_name(full_name)
     people = sorted(set(maintainers))
-    wrong = [person for person in people if not NAME.fullmatch(person)]
+    wrong = [person for person in people if not NAME.fullmatch(person) or len(person) > LONGEST_NAME]
     if wrong:
-        raise InvalidInputError(f"Invalid maintainer: {', '.join(map(repr, wrong))}. A user's name is needed")
+        raise InvalidInputError(f"Invalid maintainer: {listed(wrong)}. A user's name is needed")
     base_ids = _bases(session, packages)
     group_id = session.scalar(
         insert(PackageGroup).values(namespace=namespace, name=name).on_conflict_do_nothing().returning(PackageGroup.id)
@@ -238,9 +238,9 @@ def _is_there(session: Session, full_name: str) -> bool:
 
 def _check_name(namespace: str | None, name: str) -> None:
     for part in (name,) if namespace is None else (namespace, name):
-        if not NAME.fullmatch(part) or not part.strip("."):
+        if not NAME.fullmatch(part) or not part.strip(".") or len(part) > LONGEST_NAME:
             raise InvalidInputError(
-                f"Invalid group name: {part!r}. It consists of letters, digits and . + _ -, "
+                f"Invalid group name: {quoted(part)}. It consists of letters, digits and . + _ -, "
                 "with its namespace and a / in front if it has one"
             )
     if namespace is not None and name in RESERVED:
@@ -257,10 +257,7 @@ def _bases(session: Session, packages: Iterable[str]) -> dict[str, int]:
     found = dict(session.execute(select(BasePackage.name, BasePackage.id).where(BasePackage.name.in_(wanted))).all())
     unknown = [name for name in wanted if name not in found]
     if unknown:
-        raise NotFoundError(
-            f"Packages don't exist: {', '.join(unknown)}. "
-            "Check the spelling; new packages appear here when they are in Koji's package list"
-        )
+        raise unknown_packages(session, unknown)
     return found
 
 

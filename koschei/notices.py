@@ -11,6 +11,7 @@ from koschei.audit import Actor
 from koschei.errors import InvalidInputError
 from koschei.model import AdminNotice
 from koschei.model.notices import GLOBAL_NOTICE
+from koschei.rules import names
 
 
 def current(session: Session) -> str | None:
@@ -19,10 +20,13 @@ def current(session: Session) -> str | None:
 
 
 def set_notice(session: Session, actor: Actor, content: str) -> str:
-    """Announce a text in place of any earlier one; returns the audit message. InvalidInputError when it is empty."""
+    """Announce a text in place of any earlier one; returns the audit message. Raises InvalidInputError."""
     content = content.strip()
     if not content:
         raise InvalidInputError("The notice is empty: say something, or take it away with clear-notice")
+    flaw = names.flaw(content, lines=True)
+    if flaw is not None:
+        raise InvalidInputError(f"The notice {flaw}")
     row = insert(AdminNotice).values(key=GLOBAL_NOTICE, content=content)
     session.execute(row.on_conflict_do_update(index_elements=["key"], set_={"content": content}))
     return audit.record(session, actor, f"Admin notice added: {content}")

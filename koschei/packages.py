@@ -23,6 +23,7 @@ from koschei.koji.arches import canonical
 from koschei.koji.records import TaggedPackage
 from koschei.koji.session import KojiSession
 from koschei.model import Cause, Collection, LogEntry, Package, PackageGroupRelation, UnappliedChange
+from koschei.queries.unknown import unknown_packages
 from koschei.rules.doubt import plausible_loss
 from koschei.rules.states import SkipReason
 from koschei.transitions import changing, lock_packages
@@ -176,11 +177,7 @@ def named(session: Session, names: Iterable[str], collection: Collection | None 
     packages = list(session.scalars(query.order_by(Package.name, Package.collection_id)))
     unknown = sorted(set(wanted) - {package.name for package in packages})
     if unknown:
-        where = f" in {collection.name}" if collection is not None else ""
-        raise NotFoundError(
-            f"Packages don't exist{where}: {', '.join(unknown)}. "
-            "Check the spelling; new packages appear here when they are in Koji's package list"
-        )
+        raise unknown_packages(session, unknown, collection)
     return packages
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -13,6 +12,7 @@ from koschei.audit import Actor
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.groups import NAME
 from koschei.model import GroupACL, User
+from koschei.rules.names import LONGEST_NAME, quoted, suggestion
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,26 @@ def summaries(session: Session, *, admins_only: bool = False) -> list[UserSummar
     return [UserSummary(*row) for row in session.execute(query)]
 
 
+def is_last_admin(session: Session, name: str) -> bool:
+    """Whether this person administers, and nobody else does."""
+    return list(session.scalars(select(User.name).where(User.admin))) == [name]
+
+
 def set_admin(session: Session, actor: Actor, name: str, admin: bool, *, create: bool = False) -> list[str]:
     """Let a person administer, or not any more; returns the audit messages, none when it is like that already.
 
     Raises NotFoundError for a person who is not known, unless `create`.
     """
-    if not NAME.fullmatch(name):
-        raise InvalidInputError(f"{name!r} cannot be the name of a user")
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InvalidInputError(
+            f"{quoted(name)} cannot be the name of a user: it consists of letters, digits and . + _ -"
+        )
     if create:
         audit.ensure_user(session, name)
     user = session.scalar(select(User).where(User.name == name).with_for_update())
     if user is None:
-        close = difflib.get_close_matches(name, session.scalars(select(User.name)).all(), n=3, cutoff=0.6)
-        hint = f"Did you mean {' or '.join(close)}? " if close else ""
-        raise NotFoundError(f"User {name} not found. {hint}People are known when they have logged in once")
+        hint = suggestion(name, session.scalars(select(User.name)).all(), "Check the spelling.")
+        raise NotFoundError(f"User {name} not found. {hint} People are known when they have logged in once")
     if user.admin == admin:
         return []
     user.admin = admin

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from koschei.errors import NotFoundError
 from koschei.model import BasePackage, Environment, LogEntry, User
+from koschei.queries.unknown import unknown_packages
+from koschei.rules.names import shown, suggestion
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ def entries(session: Session, wish: Wish, limit: int | None) -> list[Entry]:
     if wish.user is not None:
         user_id = session.scalar(select(User.id).where(User.name == wish.user))
         if user_id is None:
-            raise NotFoundError(f"User not found: {wish.user}. People are known once they did something or logged in")
+            hint = suggestion(wish.user, session.scalars(select(User.name)).all(), "Check the spelling.")
+            raise NotFoundError(
+                f"User not found: {shown(wish.user)}. {hint} People are known once they did something or logged in"
+            )
         query = query.where(LogEntry.user_id == user_id)
     if wish.package is not None:
         base_id = session.scalar(select(BasePackage.id).where(BasePackage.name == wish.package))
         if base_id is None:
-            raise NotFoundError(f"Package not found: {wish.package}. Check the spelling")
+            raise unknown_packages(session, [wish.package])
         query = query.where(LogEntry.base_id == base_id)
     if wish.environment is not None:
         query = query.where(LogEntry.environment == wish.environment)

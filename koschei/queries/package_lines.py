@@ -10,7 +10,6 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from koschei.config import Config
-from koschei.errors import NotFoundError
 from koschei.model import Collection, Package, PackageGroup, PackageGroupRelation
 from koschei.rules.states import PackageState
 from koschei.scheduling import priority_column
@@ -72,18 +71,6 @@ def listed(session: Session, wanted: Wanted, config: Config, now: datetime) -> l
     if wanted.patterns:
         query = query.where(or_(*(Package.name.like(_like(pattern)) for pattern in wanted.patterns)))
     return [PackageLine(*row) for row in session.execute(query)]
-
-
-def group_named(session: Session, full_name: str) -> PackageGroup:
-    """The group `namespace/name`, or the global one of that name. NotFoundError if there is none."""
-    namespace, _, name = full_name.rpartition("/")
-    query = select(PackageGroup).where(
-        PackageGroup.name == name, PackageGroup.namespace.is_not_distinct_from(namespace or None)
-    )
-    found = session.scalar(query)
-    if found is None:
-        raise NotFoundError(f"Group {full_name} not found")
-    return found
 
 
 def groups(session: Session, base_ids: Iterable[int]) -> list[str]:

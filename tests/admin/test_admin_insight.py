@@ -132,7 +132,7 @@ def test_a_package_is_explained_wherever_it_is(shell: Shell, ids: dict[str, int]
         (("--state", "failing", "--state", "unresolved"), ["broken", "lost"]),
         (("--state", "untracked"), ["asleep"]),
         (("b*", "less"), ["broken", "busy", "less"]),
-        (("_usy",), []),
+        (("_us*",), []),
         (("--group", "infra/mygroup", "-c", "f44"), ["broken", "lost"]),
         (("-c", "f43"), ["wanted"]),
     ],
