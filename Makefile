@@ -28,7 +28,16 @@ DEPLOY_VENV := .venv-deploy
 DEPLOY_PY := $(DEPLOY_VENV)/bin/python
 DEPLOY_READY := $(DEPLOY_VENV)/.ready
 
-.PHONY: help setup demo test test-deploy lint format docs lock system clean FORCE
+# The image: its name, what it stands on, and the Python that is there. Its files bear the time of the commit.
+IMAGE ?= localhost/koschei
+IMAGE_BASE ?= registry.fedoraproject.org/fedora-minimal:44
+IMAGE_PYTHON ?= 3.14
+IMAGE_TOOLS := build/image-tools
+BUILDAH ?= buildah
+BUILDAH_OPTIONS ?=
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+
+.PHONY: help setup demo test test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
@@ -95,6 +104,26 @@ format: setup ## put the code in our layout
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+wheelhouse: $(IMAGE_TOOLS)/.ready ## fetch and build the wheels that the image is made of, with their SBOM
+	@$(IMAGE_TOOLS)/bin/python deploy/image/wheelhouse.py --python $(IMAGE_PYTHON) --epoch $(SOURCE_DATE_EPOCH)
+
+sbom: wheelhouse ## say in CycloneDX what the image is made of (build/wheelhouse/sbom.cdx.json)
+	@echo build/wheelhouse/sbom.cdx.json
+
+image: wheelhouse ## build the container image with buildah (IMAGE=name IMAGE_BASE=... IMAGE_PYTHON=...)
+	$(BUILDAH) bud --timestamp $(SOURCE_DATE_EPOCH) $(BUILDAH_OPTIONS) --build-arg BASE=$(IMAGE_BASE) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+		--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+		--build-arg CREATED=$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ) \
+		--file Containerfile --tag $(IMAGE) .
+
+# Hashes of all of them are in the lock file, pip's too, with which the image installs its wheels.
+$(IMAGE_TOOLS)/.ready: deploy/image/tools.lock
+	@rm -rf $(IMAGE_TOOLS)
+	@"$(PYTHON)" -m venv $(IMAGE_TOOLS)
+	@$(IMAGE_TOOLS)/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r deploy/image/tools.lock
+	@touch $@
+
 docs: setup ## write the reference pages that are made from the code
 	$(PY) -m koschei.config > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
@@ -104,6 +133,11 @@ lock: setup ## compute the lock files again from pyproject.toml and tests/deploy
 		--extra dev pyproject.toml -o requirements.lock
 	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		-c requirements.lock tests/deploy/requirements.in -o tests/deploy/requirements.lock
+	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		-c requirements.lock --override deploy/image/overrides.txt --no-emit-package gssapi --no-emit-package decorator \
+		pyproject.toml -o deploy/image/requirements.lock
+	$(PY) -m uv pip compile -q --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		-c requirements.lock deploy/image/tools.in -o deploy/image/tools.lock
 
 system: ## install the system packages that tests need (root), or name them (anybody else)
 	@missing=; for pair in $(SYSTEM_PROGRAMS); do command -v "$${pair%%=*}" >/dev/null || missing="$$missing $${pair##*=}"; done; \

@@ -9,6 +9,7 @@ from koschei.config import Config
 from koschei.db import schema
 from koschei.db.engine import Database
 from koschei.db.grants import granted
+from koschei.db.revisions import SchemaState
 from koschei.errors import KoscheiError
 from koschei.koji.session import KojiSession
 
@@ -25,40 +26,63 @@ class Check:
 UPGRADE = "run `koschei-admin create-db`"
 
 
-def database_checks(config: Config) -> tuple[Check, ...]:
+@dataclass(frozen=True)
+class DatabaseReport:
+    """What was seen of the database; `state` is None when it cannot be reached or read."""
+
+    checks: tuple[Check, ...]
+    state: SchemaState | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether this version can work with it as it is."""
+        return all(check.well for check in self.checks)
+
+    @property
+    def playbook(self) -> str | None:
+        """The upgrade playbook that brings this version up on this database; None when neither does."""
+        if self.usable:
+            return "rolling"
+        return "full" if self.state is not None and (self.state.usable or self.state.migratable) else None
+
+
+def database_report(config: Config) -> DatabaseReport:
     """The server, the revision of the tables, and the rights of the unprivileged role; later ones need earlier ones."""
     url = config.database_url()
     database = Database(url, application_name="koschei-admin", pool_size=1)
     try:
         database.check()
-        found = schema.current(url)
+        found = schema.look(url)
     except KoscheiError as error:
-        return (Check("server", False, str(error)),)
+        return DatabaseReport((Check("server", False, str(error)),), None)
     finally:
         database.dispose()
-    server = Check("server", True, "PostgreSQL answers and is new enough")
-    needed = schema.head()
-    if found != needed:
-        state = "there are no Koschei tables" if found is None else f"the tables are at revision {found}"
-        return server, Check("revision", False, f"{state}, this code needs {needed}: {UPGRADE}")
-    checks = (server, Check("revision", True, f"the tables are at revision {found}, as needed"))
+    checks = [
+        Check("server", True, "PostgreSQL answers and is new enough"),
+        Check("revision", found.usable, found.words),
+    ]
     role = config.unpriv_db_username
-    if role is None:
-        return checks
-    allowed = granted(url, role)
-    text = f"{role} may read and write" if allowed else f"{role} may not read and write every table: {UPGRADE}"
-    return (*checks, Check("rights", allowed, text))
+    if found.usable and role is not None:
+        allowed = granted(url, role)
+        text = f"{role} may read and write" if allowed else f"{role} may not read and write every table: {UPGRADE}"
+        checks.append(Check("rights", allowed, text))
+    return DatabaseReport(tuple(checks), found)
 
 
 def all_checks(config: Config) -> tuple[Check, ...]:
     """Everything."""
-    return (*database_checks(config), _checked("koji", lambda: _koji(config)), _checked("solver", _solver))
+    return (*database_report(config).checks, _checked("koji", lambda: _koji(config)), _checked("solver", _solver))
+
+
+def local_checks() -> tuple[Check, ...]:
+    """What is installed here, without PostgreSQL or Koji: while an image is built, say."""
+    return (_checked("migrations", lambda: f"the newest is {schema.head()}"), _checked("solver", _solver))
 
 
 def _checked(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look())
-    except (KoscheiError, ImportError) as error:
+    except (KoscheiError, ImportError, RuntimeError) as error:  # RuntimeError: an installation that lacks parts
         return Check(name, False, str(error))
 
 
