@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,19 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from admin import interrupts
 from koschei.audit import Actor
 from koschei.config import Config, load
 from koschei.db import schema
 from koschei.db.engine import Database
-from koschei.errors import DatabaseError
+from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
 from koschei.model import Collection, Environment
 
 if TYPE_CHECKING:
     from koschei.koji.session import KojiSession
 
+WROTE = text("SELECT pg_current_xact_id_if_assigned()")
 HOW_TO_UPGRADE = "`koschei-admin create-db` brings it up to date, `koschei-admin db-check` looks closer"
 
 
@@ -34,13 +36,14 @@ HOW_TO_UPGRADE = "`koschei-admin create-db` brings it up to date, `koschei-admin
 class Admin:
     """One run of the command line. Everything is opened when it is first used, and closed by `close`.
 
-    `changed`: whether anything was committed, or handed to Koji, so far.
+    `changed`: whether anything was committed so far. `uncertain`: PostgreSQL has not said whether it was.
     """
 
     config_paths: tuple[Path, ...] = ()
     debug: bool = False
     collection: str | None = None
     changed: bool = False
+    uncertain: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @cached_property
@@ -65,6 +68,26 @@ class Admin:
         """Where the database is, without its password."""
         return make_url(self.config.database_url()).render_as_string(hide_password=True)
 
+    def what_to_do(self, error: Exception) -> str:
+        """Where something outside was looked for, and what became of the command: what an error's own words lack."""
+        if isinstance(error, DatabaseError):
+            where = f" (looked for at {self.database_address})."
+        elif isinstance(error, KojiOutage | KojiAuthError):
+            where = f" (asked: {self.config.koji_config.server})."
+        else:
+            return ""
+        if isinstance(error, KojiOutage):
+            where += " Try again when Koji works, or correct koji_config.server."
+        return f"{where} {self.outcome()}"
+
+    def outcome(self) -> str:
+        """What is left of a command that did not come to its end."""
+        if self.uncertain:
+            return "Whether the last step was done is not known: `koschei-admin log` shows it"
+        if self.changed:
+            return "What was done before stays; the same command goes on with the rest"
+        return "Nothing was changed"
+
     @cached_property
     def database(self) -> Database:
         """The database. Errors: DatabaseError when it is away, or its schema is not the one this code needs."""
@@ -73,20 +96,13 @@ class Admin:
         if revision != needed:
             state = "has no Koschei tables yet" if revision is None else f"is at revision {revision}"
             raise DatabaseError(f"The database {state}, but this code needs revision {needed}: {HOW_TO_UPGRADE}")
-        return Database(url, application_name="koschei-admin", pool_size=1)
+        return Watched(url, self)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """The one transaction of a command: all or nothing. While it is being committed, Ctrl-C waits."""
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            with self.database.begin() as session:
-                yield session
-                session.flush()
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-            self.changed = True
-        finally:
-            signal.signal(signal.SIGINT, before)
+        """The one transaction of a command, or one of its steps: all or nothing."""
+        with self.database.begin() as session:
+            yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -113,6 +129,39 @@ class Admin:
             self.koji.close()
         if "database" in opened:
             self.database.dispose()
+
+
+class Watched(Database):
+    """The database of one run, which is told what was committed. Ctrl-C waits for a commit."""
+
+    def __init__(self, url: str, run: Admin) -> None:
+        super().__init__(url, application_name="koschei-admin", pool_size=1)
+        self.run = run
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        interrupts.check()
+        with ExitStack() as commit:
+            try:
+                with super().begin() as session:
+                    yield session
+                    if session.in_transaction():  # not rolled back, as a dry run is
+                        session.flush()
+                        self.run.uncertain = session.scalar(WROTE) is not None
+                        commit.enter_context(interrupts.committing())
+            except (DatabaseError, KeyboardInterrupt):
+                raise
+            except BaseException:
+                self.run.uncertain = False  # it was rolled back
+                raise
+            self.run.changed |= self.run.uncertain
+            self.run.uncertain = False
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        interrupts.check()
+        with super().read() as session:
+            yield session
 
 
 def identity(environ: Mapping[str, str]) -> str:

@@ -1,20 +1,89 @@
-"""Ctrl-C while PostgreSQL works or waits for a lock: the query is cancelled and the interrupt comes through."""
+"""Ctrl-C, and being told to end: PostgreSQL's work is cancelled, and a commit is not torn.
+
+The first signal cancels what PostgreSQL does or waits for, and is raised when that has stopped. While a transaction is
+being committed it waits for the next one to begin. The second one does not wait for anything.
+"""
 
 from __future__ import annotations
 
+import os
 import select
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import psycopg2
 import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, STATUS_SETUP
 
 CONNECT_SECONDS = 10.0
+WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Told to end (SIGTERM)", signal.SIGHUP: "Hung up"}
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
+
+
+class _Commit:
+    """Whether one is going on, and what arrived meanwhile. There is one of them, as of the process's signals."""
+
+    going_on = False
+    arrived: Stopped | None = None
 
 
 def install() -> None:
-    """For all connections of this process; without it psycopg2 hears of signals only when PostgreSQL has answered."""
+    """For all connections of this process; without it psycopg2 hears of signals only when PostgreSQL has answered.
+
+    Signals that are ignored, as nohup has it, stay so.
+    """
     psycopg2.extensions.set_wait_callback(wait)
+    for number in WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _arrived)
+
+
+def uninstall() -> None:
+    """From now on a signal ends the process at once, without a word."""
+    psycopg2.extensions.set_wait_callback(None)
+    for number in WORDS:
+        if signal.getsignal(number) is _arrived:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _arrived(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGHUP:  # the terminal is gone: writing to it would fail
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+    stopped = Stopped(number)
+    if _Commit.going_on and _Commit.arrived is None:
+        _Commit.arrived = stopped
+    else:
+        raise stopped
+
+
+@contextmanager
+def committing() -> Iterator[None]:
+    """The first signal that arrives in the block is kept for `check`."""
+    _Commit.going_on = True
+    try:
+        yield
+    finally:
+        _Commit.going_on = False
+
+
+def check() -> None:
+    """Raise what arrived during a commit."""
+    stopped, _Commit.arrived = _Commit.arrived, None
+    if stopped is not None:
+        raise stopped
 
 
 def wait(connection: psycopg2.extensions.connection) -> None:
@@ -29,14 +98,26 @@ def wait(connection: psycopg2.extensions.connection) -> None:
                 break
             _wait_for_socket(connection, state, deadline)
         except KeyboardInterrupt as pressed:
+            if interrupt is not None or not _cancel(connection):
+                raise
             interrupt = pressed
-            connection.cancel()
         except psycopg2.Error:
             if interrupt is None:
                 raise
             break
     if interrupt is not None:
         raise interrupt
+
+
+def _cancel(connection: psycopg2.extensions.connection) -> bool:
+    """Whether PostgreSQL was told; it cannot be before it has let us in, or when it is gone."""
+    if connection.status == STATUS_SETUP:
+        return False
+    try:
+        connection.cancel()
+    except psycopg2.Error:
+        return False
+    return True
 
 
 def _wait_for_socket(connection: psycopg2.extensions.connection, state: int, deadline: float | None) -> None:

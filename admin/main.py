@@ -1,12 +1,13 @@
 """`koschei-admin`: the group of all commands, and what becomes of errors.
 
 Exit status: 0 done; 1 refused; 2 the command line or the settings are wrong; 3 a service (PostgreSQL, Koji) does not do
-its part; 70 a mistake in Koschei; 130 interrupted.
+its part; 70 a mistake in Koschei; 130 interrupted, 143 told to end (SIGTERM), 129 hung up.
 """
 
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -20,10 +21,10 @@ from admin import interrupts
 from admin.context import Admin
 from admin.options import Group, config_option, takes_collection
 from koschei import __version__, logs
-from koschei.db.engine import first_line
-from koschei.errors import ConfigError, DatabaseError, KojiRefusal, KoscheiError, UserError
+from koschei.db.faults import first_line
+from koschei.errors import ConfigError, KojiRefusal, KoscheiError, UserError
 
-REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, INTERRUPTED = 1, 2, 3, 70, 130
+REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, SIGNALLED = 1, 2, 3, 70, 128
 
 
 # Which module has which command: a module is loaded when its command is used, or everybody's help is wanted.
@@ -100,9 +101,10 @@ class Root(Group):
             code = super().main(*args, **extra, obj=admin)
         except Exception as error:
             code = failed(error, admin)
-        except KeyboardInterrupt:
-            code = interrupted(admin)
+        except KeyboardInterrupt as stopped:
+            code = interrupted(stopped, admin)
         finally:
+            interrupts.uninstall()
             admin.close()
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -113,12 +115,11 @@ def failed(error: Exception, admin: Admin) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, click.Abort):
-        return interrupted(admin)
+        return interrupted(error, admin)
     if admin.debug:
         traceback.print_exception(error)
     if isinstance(error, KoscheiError):
-        where = f" (looked for at {admin.database_address})" if isinstance(error, DatabaseError) else ""
-        click.echo(f"Error: {error}{where}", err=True)
+        click.echo(f"Error: {error}{admin.what_to_do(error)}", err=True)
         if isinstance(error, ConfigError):
             return USAGE
         return REFUSED if isinstance(error, UserError | KojiRefusal) else UNREACHABLE
@@ -132,20 +133,22 @@ def failed(error: Exception, admin: Admin) -> int:
         return UNREACHABLE
     if not admin.debug:
         traceback.print_exception(error)
-    done = "" if admin.changed else " Nothing was changed."
     click.echo(
-        f"Error: This is a mistake in Koschei {__version__}, please report it with the lines above.{done}", err=True
+        f"Error: This is a mistake in Koschei {__version__}, please report it with the lines above. {admin.outcome()}",
+        err=True,
     )
     return OUR_MISTAKE
 
 
-def interrupted(admin: Admin) -> int:
-    """Ctrl-C was pressed."""
-    if admin.changed:
-        click.echo("Interrupted: what was said above is done, the rest is not", err=True)
-    else:
-        click.echo("Interrupted: nothing was changed", err=True)
-    return INTERRUPTED
+def interrupted(error: BaseException, admin: Admin) -> int:
+    """Ctrl-C was pressed, or the process told to end: tell what became of the command; the shell's status for it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, interrupts.Stopped):
+        cause = cause.__context__  # click has exceptions of its own for it
+    number = signal.SIGINT if cause is None else cause.number
+    outcome = admin.outcome()
+    click.echo(f"{interrupts.WORDS[number]}: {outcome[0].lower()}{outcome[1:]}", err=True)
+    return SIGNALLED + number
 
 
 @click.group(

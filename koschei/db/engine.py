@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg2.errors import ReadOnlySqlTransaction
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from koschei.db.faults import explain
+from koschei.db.faults import first_line as first_line
 from koschei.errors import DatabaseError
 
 MINIMUM_SERVER_VERSION = 150000
@@ -73,18 +76,11 @@ class Database:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a lost or refused connection into a DatabaseError with its first line; other errors are our own mistakes."""
+    """Turn trouble with PostgreSQL into a DatabaseError that says what to do; other errors are our own mistakes."""
     try:
         yield
-    except OperationalError as error:
-        raise DatabaseError(f"PostgreSQL does not answer: {first_line(error)}") from error
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        outside = isinstance(error, OperationalError) or isinstance(error.orig, ReadOnlySqlTransaction)
+        if not outside and not error.connection_invalidated:
             raise
-        raise DatabaseError(f"The connection to PostgreSQL was lost: {first_line(error)}") from error
-
-
-def first_line(error: DBAPIError) -> str:
-    """What the driver said, without SQL and parameters."""
-    lines = str(error.orig).strip().splitlines()
-    return lines[0] if lines else type(error.orig).__name__
+        raise DatabaseError(explain(error)) from error
