@@ -24,7 +24,7 @@ UNREACHABLE, NOT_MIGRATED, TOO_NEW = 3, 4, 5
 @click.command("create-db", cls=Command, examples=("koschei-admin create-db", "koschei-admin create-db --phase pre"))
 @click.option(
     "--phase",
-    type=click.Choice([*Phase]),
+    type=click.Choice([phase.value for phase in Phase]),
     help="Only one half of an upgrade: pre (adds; while the old version still runs), "
     "or post (takes away; once only this version runs).",
 )

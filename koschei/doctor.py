@@ -41,7 +41,7 @@ SKEW_NOTED, SKEW_WRONG = timedelta(seconds=10), timedelta(minutes=2)
 LEAST_SPACE, GOOD_SPACE = 1 << 30, 5 << 30
 REMEDIES = {
     "server": "start PostgreSQL, or correct db_url or database_config",
-    "revision": "run `koschei-admin create-db`",
+    "revision": "do what it says; docs/operations.md, “Upgrade”, has the whole way",
     "rights": "run `koschei-admin create-db` as the owner of the tables",
     "koji": "nothing if Koji is down: the services go on by themselves. Otherwise correct koji_config.server",
     "solver": "install the Python package solv (the image has it)",

@@ -9,6 +9,7 @@
     │   └── NotAllowedError       the person may not do this
     ├── ServiceError              something outside is away or talks nonsense; trying again later can help
     │   ├── DatabaseError         PostgreSQL is away or its schema is not the one this code needs
+    │   │   └── TablesBusy        a migration did not get its locks
     │   ├── KojiError             Koji
     │   │   ├── KojiOutage        unreachable, offline, or answering with something that is not XML-RPC
     │   │   ├── KojiAuthError     Koji does not let us in
@@ -59,6 +60,10 @@ class ServiceError(KoscheiError):
 
 class DatabaseError(ServiceError):
     """The database cannot be used."""
+
+
+class TablesBusy(DatabaseError):  # noqa: N818
+    """A migration did not get its locks, because others use the tables; it changed nothing and can be repeated."""
 
 
 class KojiError(ServiceError):

@@ -1,10 +1,8 @@
-"""Runs the revisions: one migrator at a time, in one transaction, never waiting long for a lock that readers hold."""
+"""Runs the revisions: one migrator at a time, each revision in a transaction, never waiting long for a lock."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
 
-from koschei.db.locks import LockSpace
+from koschei.db import migrator
 from koschei.db.types import IntEnumType, StrEnumType, UtcDateTime
 from koschei.model import Base
 
@@ -34,24 +32,35 @@ def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
 
 def run_offline() -> None:
     """Print the SQL in place of running it (`alembic upgrade head --sql`)."""
-    context.configure(url=database_url(), target_metadata=Base.metadata, literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
+    context.configure(
+        url=database_url(),
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+        on_version_apply=migrator.record,
+    )
+    context.execute(migrator.MAKE_RECORD)
+    context.run_migrations()
 
 
 def run_online() -> None:
-    """Upgrade or downgrade the database."""
-    engine = create_engine(database_url(), poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:space, 0)"), {"space": int(LockSpace.SCHEMA)})
-        connection.execute(text("SET LOCAL lock_timeout = '30s'"))
+    """Upgrade or downgrade the database: each revision in a transaction of its own, and with it its record."""
+    with migrator.engine(database_url()).connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
             compare_server_default=True,
             render_item=render_item,
+            include_name=migrator.is_ours,
+            transaction_per_migration=True,
+            on_version_apply=migrator.record,
         )
-        with context.begin_transaction():
+        if context.get_context().opts.get("dont_mutate"):
+            context.run_migrations()
+            return
+        with migrator.alone(connection):
+            connection.execute(migrator.MAKE_RECORD)
+            connection.commit()
             context.run_migrations()
 
 

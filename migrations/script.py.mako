@@ -8,6 +8,8 @@ from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
+# "pre" adds, and older code lives with it; "post" takes away what older code used (docs/adr/0007-two-halves.md).
+phase = "pre"
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 

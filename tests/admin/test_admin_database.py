@@ -71,14 +71,31 @@ def test_alembic_without_a_command_is_a_usage_error(fresh: Shell, capfd: pytest.
 
 def test_db_check_tells_what_to_run(fresh: Shell, make_shell: MakeShell) -> None:
     result = fresh.run("db-check")
-    assert result.exit_code == 3
+    assert result.exit_code == 4
     assert "run `koschei-admin create-db`" in result.stdout
     fresh.ok("create-db")
-    checks = json.loads(fresh.ok("db-check", "--json"))
-    assert {check["name"]: check["well"] for check in checks} == {"server": True, "revision": True}
-    result = make_shell("postgresql://koschei@127.0.0.1:1/x").run("db-check")
+    assert "ok      revision" in fresh.ok("db-check")
+    found = json.loads(fresh.ok("db-check", "--json"))
+    assert {check["name"]: check["well"] for check in found.pop("checks")} == {"server": True, "revision": True}
+    assert found == {
+        "usable": True,
+        "playbook": "rolling",
+        "image_revision": schema.head(),
+        "needed_revision": schema.oldest_usable(),
+        "database_revision": schema.head(),
+        "pending_pre": [],
+        "pending_post": [],
+    }
+
+
+def test_db_check_of_a_database_that_is_away_knows_nothing(make_shell: MakeShell) -> None:
+    away = make_shell("postgresql://koschei@127.0.0.1:1/x")
+    result = away.run("db-check")
     assert result.exit_code == 3
     assert "NOT OK  server: PostgreSQL does not answer" in result.stdout
+    found = json.loads(away.run("db-check", "--json").stdout)
+    assert (found["usable"], found["playbook"], found["database_revision"]) == (False, None, None)
+    assert (found["pending_pre"], found["pending_post"]) == (None, None)
 
 
 # the role that the services connect as

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from demo.postgres import Postgres
-from koschei.db import schema
+from koschei.db import migrator, schema
 from koschei.model import Base
 
 CATALOGUE = {
@@ -45,14 +45,16 @@ CATALOGUE = {
         WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd')""",
     "extensions": "SELECT extname FROM pg_extension",
 }
-VERSION_TABLE = "alembic_version"
+# What the migrations themselves keep.
+RECORDS = ("alembic_version", migrator.RECORD.name)
+COMPARISON = {"compare_type": True, "compare_server_default": True, "include_name": migrator.is_ours}
 
 
 def catalogue(engine: Engine) -> dict[str, set[tuple[object, ...]]]:
     """All that PostgreSQL knows of our schema; column numbers are positions."""
     with engine.connect() as connection:
         found = {kind: {tuple(row) for row in connection.execute(text(query))} for kind, query in CATALOGUE.items()}
-    return {kind: {row for row in rows if not str(row[0]).startswith(VERSION_TABLE)} for kind, rows in found.items()}
+    return {kind: {row for row in rows if not str(row[0]).startswith(RECORDS)} for kind, rows in found.items()}
 
 
 def without_positions(found: dict[str, set[tuple[object, ...]]]) -> dict[str, set[tuple[object, ...]]]:
@@ -75,7 +77,7 @@ def migrated(database_url: str) -> Engine:
 
 def test_alembic_sees_no_difference(migrated: Engine) -> None:
     with migrated.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(connection, opts=COMPARISON)
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -102,7 +104,7 @@ def test_the_comparison_would_see_a_difference(migrated: Engine) -> None:
         "relations",
     }
     with migrated.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) != []
+        assert compare_metadata(MigrationContext.configure(connection, opts=COMPARISON), Base.metadata) != []
 
 
 def test_down_to_nothing_and_up_again(empty_database_url: str) -> None:
