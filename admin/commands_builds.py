@@ -37,7 +37,6 @@ def submit_build(ctx: click.Context, names: tuple[str, ...]) -> None:
         ]
     refused = False
     for package_id, title in wanted:
-        admin.changed = True  # from here on, Koji may have been told
         result = submission.submit(admin.database, admin.koji, admin.config, package_id, actor=admin.actor, now=now())
         if isinstance(result, submission.Submitted):
             click.echo(f"Build of {title} submitted: task {result.task_id}")

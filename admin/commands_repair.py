@@ -109,7 +109,6 @@ def reconcile(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
         collection = admin.find_collection(session)
         only = None if collection is None else collection.name
     work = Reconciler(admin.database, admin.koji, admin.config, now(), dry_run)
-    admin.changed = not dry_run  # each step is committed by itself
     with _progress(work.steps(only)) as show:
         found = replace(work, progress=show).run(admin.actor, only)
     if as_json:

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from koschei import audit, builds, real_builds, submission
 from koschei.audit import Actor
 from koschei.config import Config
-from koschei.db.engine import Database, translated
-from koschei.errors import KojiRefusal
+from koschei.db.engine import Database
+from koschei.errors import KojiError, KojiRefusal
 from koschei.koji import tagging
 from koschei.koji import tasks as koji_tasks
 from koschei.koji.session import KojiSession
@@ -60,37 +60,49 @@ class Reconciler:
         """Compare everything, or one collection and all running builds. What was mended is in the audit log."""
         with self.database.begin() as session:
             collections = [c for c in all_collections(session) if only in (None, c.name)]
-        found = self._running_builds()
-        for collection in collections:
-            try:
-                found += self._package_list(collection)
-                found += self._real_builds(collection)
-            except KojiRefusal as error:
-                found.append(Difference(collection.name, str(error), trouble=True))
-        if not self.dry_run:
-            mended = sum(not difference.trouble for difference in found)
-            with self.database.begin() as session:
-                audit.record(session, actor, f"Reconciled with Koji: {mended} differences repaired")
+        found: list[Difference] = []
+        try:
+            self._running_builds(found)
+            for collection in collections:
+                try:
+                    found += self._package_list(collection)
+                    found += self._real_builds(collection)
+                except KojiRefusal as error:
+                    found.append(Difference(collection.name, str(error), trouble=True))
+        except (KeyboardInterrupt, KojiError):
+            if found:
+                self._record(actor, found, "Reconciling with Koji did not come to its end")
+            raise
+        self._record(actor, found, "Reconciled with Koji")
         return found
+
+    def _record(self, actor: Actor, found: Iterable[Difference], words: str) -> None:
+        if self.dry_run:
+            return
+        mended = sum(not difference.trouble for difference in found)
+        with self.database.begin() as session:
+            audit.record(session, actor, f"{words}: {mended} differences repaired")
 
     def steps(self, only: str | None = None) -> int:
         """How often `progress` will be called."""
         with self.database.begin() as session:
             return 1 + 2 * len([c for c in all_collections(session) if only in (None, c.name)])
 
-    def _running_builds(self) -> list[Difference]:
+    def _running_builds(self, found: list[Difference]) -> None:
         self.progress("running builds")
         with self.database.begin() as session:
             before = _lines(session, Build.state == BuildState.RUNNING)
         if self.dry_run:
-            return self._would_end(before)
-        submission.reconcile(self.database, self.koji, self.config, self.now)
-        builds.refresh(self.database, self.koji, self.config, self.now)
-        with self.database.begin() as session:
-            after = {item.id: item for item in _lines(session, Build.id.in_([item.id for item in before]))}
-        return [
-            Difference(_title(item), text) for item in before if (text := _became(item, after.get(item.id))) is not None
-        ]
+            found += self._would_end(before)
+            return
+        try:
+            submission.reconcile(self.database, self.koji, self.config, self.now)
+            builds.refresh(self.database, self.koji, self.config, self.now)
+        finally:  # they are mended one by one
+            with self.database.begin() as session:
+                after = {item.id: item for item in _lines(session, Build.id.in_([item.id for item in before]))}
+            became = ((item, _became(item, after.get(item.id))) for item in before)
+            found += [Difference(_title(item), text) for item, text in became if text is not None]
 
     def _would_end(self, running: Iterable[BuildLine]) -> list[Difference]:
         running = list(running)
@@ -118,9 +130,10 @@ class Reconciler:
     def _package_list(self, collection: Collection) -> list[Difference]:
         self.progress(f"package list of {collection.name}")
         listed = tagging.packages(self.koji, collection.dest_tag)
-        with translated(), self.database.sessions() as session:
+        with self.database.begin() as session:
             report = sync_package_list(session, session.merge(collection), listed, now=self.now)
-            session.rollback() if self.dry_run else session.commit()
+            if self.dry_run:
+                session.rollback()
         return list(_list_differences(collection, report))
 
     def _real_builds(self, collection: Collection) -> list[Difference]:
@@ -134,7 +147,7 @@ class Reconciler:
         else:
             latest = tagging.latest_builds(self.koji, collection.dest_tag)
             listed = [tagged for tagged in latest if tagged.state in real_builds.VERDICTS]
-            with translated(), self.database.sessions() as session:
+            with self.database.begin() as session:
                 new = len(real_builds.unregistered(session, collection, listed))
                 real_builds.mark_untagged(session, collection, listed, self.now)
                 after = _untagged(session, collection)

@@ -186,7 +186,11 @@ class KojiSession:
         return self._client
 
     def _run(self, call: Callable[[], T]) -> T:
-        return abandonable.run(call, seconds=longest_call(self.config), stop=self._stop)
+        try:
+            return abandonable.run(call, seconds=longest_call(self.config), stop=self._stop)
+        except KeyboardInterrupt:
+            self._leave_behind()  # the call goes on by itself, and has the client
+            raise
 
     def _forget(self, reason: Exception) -> None:
         if self._client is not None:
