@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import solv
+from typing import Protocol
 
 LEVELS = 4
-# lookup_deparray's marker argument: 0 asks for all Requires, those of scriptlets included.
-ALL = 0
+
+
+class Relations(Protocol):
+    """What a solver library knows about packages and dependencies; both are numbers here."""
+
+    def providers(self, dependency: int) -> Iterable[int]:
+        """The packages that satisfy the dependency."""
+        ...
+
+    def requires(self, package: int) -> Iterable[int]:
+        """All dependencies among its Requires, those of scriptlets included."""
+        ...
+
+    def name(self, package: int) -> str: ...
 
 
 class Distances:
-    """Walks the packages of one pool, remembering what each leads to. The pool must be indexed."""
+    """Walks packages, remembering what each leads to."""
 
-    def __init__(self, pool: Any) -> None:
-        self.pool = pool
+    def __init__(self, relations: Relations) -> None:
+        self.relations = relations
         self.providers_of: dict[int, frozenset[int]] = {}
         self.steps: dict[int, frozenset[int]] = {}
         self.names: dict[int, str] = {}
 
     def providers(self, dependency: int) -> frozenset[int]:
-        """Ids of the packages that satisfy the dependency with this id."""
         found = self.providers_of.get(dependency)
         if found is None:
-            found = frozenset(package.id for package in self.pool.whatprovides(dependency))
-            self.providers_of[dependency] = found
+            found = self.providers_of[dependency] = frozenset(self.relations.providers(dependency))
         return found
 
     def step(self, package: int) -> frozenset[int]:
-        """Ids of all packages that satisfy some Requires of this one."""
+        """All packages that satisfy some Requires of this one."""
         found = self.steps.get(package)
         if found is None:
-            requires = self.pool.id2solvable(package).lookup_deparray(solv.SOLVABLE_REQUIRES, ALL)
-            found = frozenset().union(*(self.providers(dependency.id) for dependency in requires))
+            found = frozenset[int]().union(*(self.providers(each) for each in self.relations.requires(package)))
             self.steps[package] = found
         return found
 
     def name(self, package: int) -> str:
         found = self.names.get(package)
         if found is None:
-            found = self.names[package] = self.pool.id2solvable(package).name
+            found = self.names[package] = self.relations.name(package)
         return found
 
     def walk(self, dependencies: Iterable[int]) -> dict[str, int]:
-        """The level, from 1, at which each name is first met, starting with providers of the dependencies' ids."""
+        """The level, from 1, at which each name is first met, starting with what satisfies the dependencies."""
         front = frozenset[int]().union(*(self.providers(dependency) for dependency in dependencies))
         seen: set[int] = set()
         levels: dict[str, int] = {}

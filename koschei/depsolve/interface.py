@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from koschei.errors import ConfigError
+
 if TYPE_CHECKING:
     from koschei.depsolve.repository import LocalRepository
 
@@ -98,3 +100,9 @@ class Engine(Protocol):
         turn out to be needed and cannot be had.
         """
         ...
+
+
+def check_arch(arch: str) -> None:
+    """Raises ConfigError when `arch` cannot be the name of an architecture; libraries take anything."""
+    if not arch.isascii() or not arch.isidentifier():
+        raise ConfigError(f"dependency.resolve_for_arch: {arch!r} is not the name of an architecture")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import solv
+from collections.abc import Iterable
 
 CONFLICTING = "conflicting requests"
-UNEXPLAINED = f"Problem: {CONFLICTING}"
-INCLUDE_JOBS = 1
 
 
 def not_found(text: str) -> str:
@@ -20,20 +16,14 @@ def malformed(text: str, reason: object) -> str:
     return f"Malformed BuildRequires: {shown!r}: {reason}"
 
 
-def describe(problem: Any, key: str) -> str:
-    """One libsolv problem of request `key`: `Problem: a`, then a line ` - b` for each further rule that takes part."""
-    sentences: list[str] = []
-    for rule in problem.findallproblemrules(INCLUDE_JOBS):
-        for info in rule.allinfos():
-            sentence = describe_rule(info, key)
-            if sentence not in sentences:
-                sentences.append(sentence)
-    return "Problem: " + "\n - ".join(sentences or [CONFLICTING])
+def nothing_provides(text: str, key: str) -> str:
+    """Said of a BuildRequires of request `key`."""
+    return f"nothing provides {text} needed by {key}.src"
 
 
-def describe_rule(info: Any, key: str) -> str:
-    if info.type == solv.Solver.SOLVER_RULE_JOB_NOTHING_PROVIDES_DEP:
-        return f"nothing provides {info.dep.str()} needed by {key}.src"
-    if info.type == solv.Solver.SOLVER_RULE_JOB:
-        return CONFLICTING
-    return str(info.problemstr())
+def problem(sentences: Iterable[str]) -> str:
+    """`Problem: a`, then a line ` - b` for each further sentence that takes part; each is said once."""
+    return "Problem: " + "\n - ".join(dict.fromkeys(sentences))
+
+
+UNEXPLAINED = problem([CONFLICTING])

@@ -32,7 +32,7 @@ from koschei.depsolve.buildrequires import (
 from koschei.depsolve.distances import Distances
 from koschei.depsolve.interface import Answer, Nevra, Resolver
 from koschei.depsolve.repository import LocalRepository
-from koschei.depsolve.solv_pool import add_files, load_pool
+from koschei.depsolve.solv_pool import PoolRelations, add_files, load_pool
 
 COMPARISONS = {
     "<": solv.REL_LT,
@@ -53,6 +53,7 @@ FLAGS = (
 NOT_PACKAGE_RULES = (solv.Solver.SOLVER_RULE_LEARNT, solv.Solver.SOLVER_RULE_UNKNOWN)
 INSTALL_PROVIDER = solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE_PROVIDES
 SOURCE_ARCHES = ("src", "nosrc")
+INCLUDE_JOBS = 1
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ class SolvResolver:
         self.requests = dict(requests)
         self.ignore_weak_deps = ignore_weak_deps
         self.reused = ReusedSolver(self.new_solver)
-        self.distances_in = Distances(pool)
+        self.distances_in = Distances(PoolRelations(pool))
         self.nevras: dict[int, Nevra | None] = {}
 
     def base(self) -> Answer:
@@ -233,7 +234,7 @@ class SolvResolver:
     def explain(self, jobs: list[Any], key: str) -> list[str]:
         # The solver must outlive its problems: the binding does not see to it.
         solver = self.new_solver()
-        return [problems.describe(problem, key) for problem in solver.solve(jobs)]
+        return [describe(problem, key) for problem in solver.solve(jobs)]
 
     def unresolved(self, found: list[str]) -> Answer:
         return Answer(False, tuple(sorted(set(found))), frozenset())
@@ -289,6 +290,21 @@ class ReusedSolver:
             self.solver = None
         # That there is no solution is true whatever the order; the words are found by a new Solver anyway.
         return solver, solved, not solved or not has_learnt(solver)
+
+
+def describe(problem: Any, key: str) -> str:
+    """One libsolv problem of request `key`."""
+    rules = problem.findallproblemrules(INCLUDE_JOBS)
+    sentences = [describe_rule(info, key) for rule in rules for info in rule.allinfos()]
+    return problems.problem(sentences or [problems.CONFLICTING])
+
+
+def describe_rule(info: Any, key: str) -> str:
+    if info.type == solv.Solver.SOLVER_RULE_JOB_NOTHING_PROVIDES_DEP:
+        return problems.nothing_provides(info.dep.str(), key)
+    if info.type == solv.Solver.SOLVER_RULE_JOB:
+        return problems.CONFLICTING
+    return str(info.problemstr())
 
 
 def has_learnt(solver: Any) -> bool:

@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,25 @@ import solv
 
 from koschei.depsolve.compression import plain_chunks
 from koschei.depsolve.filelists import small_filelists
+from koschei.depsolve.interface import check_arch
 from koschei.depsolve.repomd import MAX_OPEN_SIZE
 from koschei.depsolve.repository import LocalRepository
-from koschei.errors import ConfigError, RepositoryBroken
+from koschei.errors import RepositoryBroken
 
 log = logging.getLogger(__name__)
 
 # Raise it when what is written to the cache changes.
 FORMAT = 1
 HEADER = 64
+# The marker argument of lookup_deparray: 0 asks for all Requires, those of scriptlets included.
+ALL_REQUIRES = 0
 
 
 def load_pool(repository: LocalRepository, arch: str) -> tuple[Any, Any]:
     """A pool with all packages of `repository`, and the libsolv repository they are in. Nothing is indexed yet."""
     pool = solv.Pool()
     pool.setdisttype(solv.Pool.DISTTYPE_RPM)
-    if not arch.isascii() or not arch.isidentifier():
-        raise ConfigError(f"dependency.resolve_for_arch: {arch!r} is not the name of an architecture")
+    check_arch(arch)
     pool.setarch(arch)
     packages = pool.add_repo(repository.key)
     cache = repository.folder / f"libsolv-{version('solv')}-{FORMAT}.solv"
@@ -43,6 +45,23 @@ def load_pool(repository: LocalRepository, arch: str) -> tuple[Any, Any]:
         load_primary(packages, repository)
         save_cache(packages, cache)
     return pool, packages
+
+
+class PoolRelations:
+    """The Relations of an indexed pool; its numbers are libsolv's ids."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+
+    def providers(self, dependency: int) -> Iterable[int]:
+        return (package.id for package in self.pool.whatprovides(dependency))
+
+    def requires(self, package: int) -> Iterable[int]:
+        found = self.pool.id2solvable(package).lookup_deparray(solv.SOLVABLE_REQUIRES, ALL_REQUIRES)
+        return (dependency.id for dependency in found)
+
+    def name(self, package: int) -> str:
+        return str(self.pool.id2solvable(package).name)
 
 
 def load_primary(packages: Any, repository: LocalRepository) -> None:

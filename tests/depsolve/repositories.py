@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import atexit
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-
-import createrepo_c as cr
-
-COMPARISONS = {"<": "LT", "<=": "LE", "=": "EQ", ">=": "GE", ">": "GT"}
 
 
 @dataclass(frozen=True)
@@ -31,64 +31,26 @@ class Rpm:
     self_provides: bool = True
 
 
-def entry(text: str) -> tuple[str, str | None, str | None, str | None, str | None, bool]:
-    words = text.split()
-    if text.startswith("(") or len(words) != 3:
-        return (text, None, None, None, None, False)
-    epoch, _, rest = words[2].rpartition(":")
-    version, _, release = rest.partition("-")
-    return (words[0], COMPARISONS[words[1]], epoch or "0", version, release or None, False)
-
-
-def package(rpm: Rpm) -> Any:
-    rest, _, arch = rpm.nevra.rpartition(".")
-    name, version, release = rest.rsplit("-", 2)
-    epoch, _, version = version.rpartition(":")
-    made = cr.Package()
-    made.name, made.epoch, made.version, made.release, made.arch = name, epoch or "0", version, release, arch
-    made.pkgId = hashlib.sha256(rpm.nevra.encode()).hexdigest()
-    made.checksum_type = "sha256"
-    made.summary = made.description = name
-    made.location_href = f"Packages/{rpm.nevra}.rpm"
-    own = [f"{name} = {epoch or 0}:{version}-{release}"] if rpm.self_provides else []
-    made.provides = [entry(text) for text in [*rpm.provides, *own]]
-    for kind in ("requires", "conflicts", "obsoletes", "recommends", "supplements"):
-        setattr(made, kind, [entry(text) for text in getattr(rpm, kind)])
-    made.requires = [*made.requires, *((*entry(text)[:5], True) for text in rpm.requires_pre)]
-    made.files = [("", f"{Path(path).parent}/", Path(path).name) for path in rpm.files]
-    return made
-
-
 def write_repository(folder: Path, rpms: Sequence[Rpm], compression: str = "gz", filelists: bool = True) -> Path:
     """A repository as createrepo_c writes it; createrepo_c itself decides which files primary.xml has."""
-    repodata = folder / "repodata"
-    repodata.mkdir(parents=True)
-    kinds = {
-        "gz": (cr.GZ_COMPRESSION, ".gz"),
-        "xz": (cr.XZ_COMPRESSION, ".xz"),
-        "bz2": (cr.BZ2_COMPRESSION, ".bz2"),
-        "zst": (cr.ZSTD_COMPRESSION, ".zst"),
-        "plain": (cr.NO_COMPRESSION, ""),
-    }
-    kind, suffix = kinds[compression]
-    repomd = cr.Repomd()
-    writers = {"primary": cr.PrimaryXmlFile, "filelists": cr.FilelistsXmlFile}
-    if not filelists:
-        del writers["filelists"]
-    for name, writer in writers.items():
-        path = repodata / f"{name}.xml{suffix}"
-        contentstat = cr.ContentStat(cr.SHA256)
-        file = writer(str(path), kind, contentstat)
-        file.set_num_of_pkgs(len(rpms))
-        for rpm in rpms:
-            file.add_pkg(package(rpm))
-        file.close()
-        record = cr.RepomdRecord(name, str(path))
-        record.load_contentstat(contentstat)
-        record.fill(cr.SHA256)
-        repomd.set_record(record)
-    (repodata / "repomd.xml").write_text(repomd.xml_dump())
+    task = {"folder": str(folder), "rpms": [asdict(rpm) for rpm in rpms]}
+    task |= {"compression": compression, "filelists": filelists}
+    writer = start_writer()
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdin.write(json.dumps(task) + "\n")
+    writer.stdin.flush()
+    assert writer.stdout.readline() == "done\n", f"the repository in {folder} was not written"
     return folder
+
+
+@cache
+def start_writer() -> subprocess.Popen[str]:
+    """createrepo_c works in a process of its own: in one with libdnf5 it does not."""
+    command = [sys.executable, str(Path(__file__).with_name("repository_writer.py"))]
+    writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(writer.communicate)
+    return writer
 
 
 @dataclass
