@@ -1,24 +1,26 @@
-"""What commands about many things share: lists from files, asking before harm, and trying without doing."""
+"""What commands share that change things: asking before harm, trying without doing, choosing many packages."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import BinaryIO
 
 import click
 from sqlalchemy.orm import Session
 
 from admin.context import Admin
-from koschei import group_sources
+from admin.output import dry_run_is_on, say
+from admin.progress import progress
+from koschei import group_sources, groups, packages
 from koschei.errors import InvalidInputError, NotAllowedError
 
 FILE = click.File("rb")
 
 
 def names_in(file: BinaryIO) -> list[str]:
-    """Names of packages in an opened file: separated by white space, or a JSON list."""
+    """Names of packages in an opened file: separated by white space, or a JSON list. It may name none."""
     where = getattr(file, "name", "the file")
     where = "standard input" if where in ("<stdin>", 0) else str(where)
     data = file.read(group_sources.LARGEST + 1)
@@ -46,4 +48,44 @@ def attempt(admin: Admin, *, dry_run: bool) -> Iterator[Session]:
         yield session
         session.flush()
         session.rollback()
-    click.echo("Only tried, nothing was changed. It would say:", err=True)
+    dry_run_is_on()
+
+
+def carry_out(
+    admin: Admin,
+    work: Callable[[Session], Iterable[str | None]],
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    ask: Callable[[Session], str | None] = lambda session: None,
+    title: str = "",
+) -> None:
+    """Most commands: ask if there is a question, do the work in one transaction, say what was done.
+
+    `ask` returns the question; `force` and a dry run need no answer. `title`: what a progress bar says.
+    """
+    if not force and not dry_run:
+        with admin.reading() as session:
+            question = ask(session)
+        if question is not None:
+            confirm(question)
+    with progress(title, counted=False) if title else nullcontext(), attempt(admin, dry_run=dry_run) as session:
+        messages = list(work(session))
+    say(messages)
+
+
+def chosen(
+    session: Session, admin: Admin, names: Iterable[str] = (), *, group: str | None = None, everything: bool = False
+) -> Sequence[int]:
+    """The ids of packages: those of these names, of a group, or all; where --collection says, or wherever they are."""
+    collection = admin.find_collection(session)
+    if everything:
+        return packages.members(session, None, collection)
+    if group is not None:
+        return packages.members(session, groups.find(session, group).id, collection)
+    return [package.id for package in packages.named(session, names, collection)]
+
+
+def chosen_groups(session: Session, admin: Admin, names: Iterable[str]) -> Sequence[int]:
+    """The ids of the packages in any of these groups."""
+    return sorted({number for name in names for number in chosen(session, admin, group=name)})

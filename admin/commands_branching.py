@@ -3,108 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from admin.context import Admin, now, say
-from admin.options import Command, pass_admin
-from koschei import branching
+from admin.bulk import attempt, confirm
+from admin.context import Admin, now
+from admin.options import Command, dry_run_option, force_option, json_messages, pass_admin
+from admin.output import dry_run_is_on, say, telling
+from admin.progress import progress
+from koschei import branching, collections
 from koschei.branching import Wish
+from koschei.queries import collections as queries
 
-F = TypeVar("F", bound=Callable[..., Any])
 
+def copying(
+    name: str, operation: Callable[..., list[str]], *, example: str, title: str, target: str, version: str
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that makes a collection out of another one; what it decorates only has its help."""
 
-def wish_options(*, name: str, target: str, version: str) -> Callable[[F], F]:
-    """The options of branching and forking, with the words for what they mean in either."""
-    options = (
-        click.option("-d", "--display-name", required=True, metavar="TEXT", help=name),
-        click.option("-t", "--target", required=True, metavar="TARGET", help=target),
-        click.option("--dest-tag", default="", metavar="TAG", help="Its tag. [the build tag of its target]"),
-        click.option("--bugzilla-version", metavar="TEXT", help=version),
-    )
+    def decorate(described: Callable[..., Any]) -> click.Command:
+        @click.command(name, cls=Command, examples=(example,), help=described.__doc__)
+        @click.argument("master")
+        @click.argument("new_name", metavar="NEW")
+        @click.option("-d", "--display-name", required=True, metavar="TEXT", help=title)
+        @click.option("-t", "--target", required=True, metavar="TARGET", help=target)
+        @click.option("--dest-tag", default="", metavar="TAG", help="Its tag. [the build tag of its target]")
+        @click.option("--bugzilla-version", metavar="TEXT", help=version)
+        @dry_run_option
+        @json_messages
+        @pass_admin
+        def command(admin: Admin, /, master: str, new_name: str, dry_run: bool, **wish: Any) -> None:
+            with progress(f"Copying {master}", counted=False):
+                messages = operation(
+                    lambda: attempt(admin, dry_run=dry_run),
+                    admin.actor,
+                    admin.koji,
+                    master,
+                    new_name,
+                    Wish(**wish),
+                    now=now(),
+                )
+            say(messages)
 
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
+        return command
 
     return decorate
 
 
-@click.command(
+@copying(
     "branch-collection",
-    cls=Command,
-    examples=("koschei-admin branch-collection f27 f28 -d 'Fedora 27' -t f28 --bugzilla-version 27",),
-)
-@click.argument("master")
-@click.argument("new_name", metavar="NEW")
-@wish_options(
-    name="Name for people of the branch, which is MASTER from now on.",
+    branching.branch,
+    example="koschei-admin branch-collection f27 f28 -d 'Fedora 27' -t f28 --bugzilla-version 27",
+    title="Name for people of the branch, which is MASTER from now on.",
     target="Koji target of NEW.",
     version="For links that file a bug against the branch.",
 )
-@pass_admin
-def branch_collection(admin: Admin, /, master: str, new_name: str, **wish: Any) -> None:
+def branch_collection() -> None:
     """Branch the collection MASTER: it becomes NEW, and a copy of it stays behind as MASTER.
 
     The collection itself goes on as NEW, one place higher, with another Koji target. The copy keeps the name, the
     target and the tag; it has all packages, the builds of the last month and those that the packages' states rest on,
-    and their history. It is all or nothing, and nobody has to wait meanwhile.
+    and their history. It is all or nothing, and nobody has to wait meanwhile. A dry run does all of it and takes it
+    back.
     """
-    say(branching.branch(admin.transaction, admin.actor, admin.koji, master, new_name, Wish(**wish), now=now()))
 
 
-@click.command(
+@copying(
     "fork-collection",
-    cls=Command,
-    examples=("koschei-admin fork-collection f28 f28-side -d 'Fedora 28, side tag' -t f28-side --dest-tag f28",),
-)
-@click.argument("master")
-@click.argument("new_name", metavar="NEW")
-@wish_options(
-    name="Name for people of NEW.",
+    branching.fork,
+    example="koschei-admin fork-collection f28 f28-side -d 'Fedora 28, side tag' -t f28-side --dest-tag f28",
+    title="Name for people of NEW.",
     target="Koji target of NEW.",
     version="For links that file a bug against NEW. [that of MASTER]",
 )
-@pass_admin
-def fork_collection(admin: Admin, /, master: str, new_name: str, **wish: Any) -> None:
+def fork_collection() -> None:
     """Make the collection NEW, with the packages of MASTER and the builds that their states rest on.
 
-    MASTER stays as it is.
+    MASTER stays as it is. It is all or nothing; a dry run does all of it and takes it back.
     """
-    say(branching.fork(admin.transaction, admin.actor, admin.koji, master, new_name, Wish(**wish), now=now()))
 
 
 @click.command(
     "delete-collection",
     cls=Command,
-    examples=("koschei-admin delete-collection f26", "koschei-admin delete-collection --force f39"),
+    examples=("koschei-admin delete-collection f26 --dry-run", "koschei-admin delete-collection --force f39"),
 )
 @click.argument("name")
-@click.option("-f", "--force", is_flag=True, help="Even if it has packages. They cannot be brought back.")
+@force_option
+@dry_run_option
+@json_messages
 @pass_admin
-def delete_collection(admin: Admin, name: str, force: bool) -> None:
+def delete_collection(admin: Admin, name: str, force: bool, dry_run: bool) -> None:
     """Delete the collection NAME with its packages, their builds and their history.
 
-    Packages are deleted a few at a time, so that nobody has to wait. If it is interrupted, the same command goes on.
-    Builds that run in Koji go on there.
+    They cannot be brought back. If there are packages, it asks first. It is not one transaction: packages are deleted a
+    few at a time, so that nobody has to wait. If it is interrupted, the same command goes on. Builds that run in Koji
+    go on there.
     """
-    terminal = Console(stderr=True)
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-        task = bar.add_task(f"Deleting {name}", total=None)
+    with admin.reading() as session:
+        size = queries.size(session, collections.by_name(session, name).id)
+    if dry_run:
+        dry_run_is_on()
+        say([f"Collection {name} deleted, with {size.packages} packages and {size.builds} builds"])
+        return
+    if size.packages and not force:
+        confirm(
+            f"Delete collection {name} with its {size.packages} packages, {size.builds} builds and their history? "
+            "They cannot be brought back."
+        )
+    with telling() as tell, progress(f"Deleting {name}", size.packages) as show:
         messages = branching.delete(
             admin.database,
             admin.actor,
             name,
-            force=force,
+            force=True,
             begin=admin.transaction,
-            say=click.echo,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            say=tell,
+            progress=lambda done, total: show(done=done, total=total),
         )
-    say(messages)
+        for message in messages:
+            tell(message)
 
 
 COMMANDS = (branch_collection, fork_collection, delete_collection)

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.context import Admin, now, say
-from admin.options import Command, json_option, pass_admin
+from admin.bulk import carry_out
+from admin.context import Admin, now
+from admin.options import Command, dry_run_option, force_option, json_messages, json_option, pass_admin
 from admin.output import ago, print_json
 from admin.tables import print_table
 from koschei import collection_groups, collections
@@ -27,6 +28,8 @@ def contents_option(function: F) -> F:
 
 
 def _named(contents: tuple[str, ...], more: tuple[str, ...]) -> list[str]:
+    if more and not contents:
+        raise click.UsageError(f"{more[0]} stands alone: collections follow --contents")
     return [name for name in (*contents, *more) if name]
 
 
@@ -38,14 +41,14 @@ def _named(contents: tuple[str, ...], more: tuple[str, ...]) -> list[str]:
 @click.argument("name")
 @click.option("-d", "--display-name", required=True, metavar="TEXT", help="Heading for people.")
 @contents_option
+@json_messages
 @pass_admin
 def create_collection_group(
     admin: Admin, name: str, display_name: str, contents: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
     """Make the collection group NAME."""
-    with admin.transaction() as session:
-        messages = collection_groups.create(session, admin.actor, name, display_name, _named(contents, more))
-    say(messages)
+    wanted = _named(contents, more)
+    carry_out(admin, lambda session: collection_groups.create(session, admin.actor, name, display_name, wanted))
 
 
 @click.command(
@@ -59,33 +62,45 @@ def create_collection_group(
 @click.argument("name")
 @click.option("-d", "--display-name", metavar="TEXT", help="Heading for people.")
 @contents_option
+@dry_run_option
+@json_messages
 @pass_admin
 def edit_collection_group(
-    admin: Admin, name: str, display_name: str | None, contents: tuple[str, ...], more: tuple[str, ...]
+    admin: Admin, name: str, display_name: str | None, contents: tuple[str, ...], more: tuple[str, ...], dry_run: bool
 ) -> None:
     """Change the collection group NAME.
 
     What is not given stays. Collections take the place of those that were in it; `-c ''` empties it.
     """
-    with admin.transaction() as session:
-        messages = collection_groups.edit(
-            session,
-            admin.actor,
-            name,
-            display_name=display_name,
-            contents=_named(contents, more) if contents or more else None,
-        )
-    say(messages)
+    if display_name is None and not contents and not more:
+        raise click.UsageError("Say what to change: --display-name, --contents")
+    wanted = _named(contents, more) if contents or more else None
+    carry_out(
+        admin,
+        lambda session: collection_groups.edit(session, admin.actor, name, display_name=display_name, contents=wanted),
+        dry_run=dry_run,
+    )
 
 
-@click.command("delete-collection-group", cls=Command, examples=("koschei-admin delete-collection-group fedora",))
+@click.command(
+    "delete-collection-group",
+    cls=Command,
+    examples=("koschei-admin delete-collection-group fedora", "koschei-admin delete-collection-group --force fedora"),
+)
 @click.argument("name")
+@force_option
+@dry_run_option
+@json_messages
 @pass_admin
-def delete_collection_group(admin: Admin, name: str) -> None:
-    """Delete the collection group NAME; its collections stay."""
-    with admin.transaction() as session:
-        messages = collection_groups.delete(session, admin.actor, name)
-    say(messages)
+def delete_collection_group(admin: Admin, name: str, force: bool, dry_run: bool) -> None:
+    """Delete the collection group NAME, after asking; its collections stay."""
+    carry_out(
+        admin,
+        lambda session: collection_groups.delete(session, admin.actor, name),
+        ask=lambda session: f"Delete {collection_groups.described(session, name)}?",
+        force=force,
+        dry_run=dry_run,
+    )
 
 
 @click.command(

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from admin.context import Admin, now, say
-from admin.options import Command, pass_admin
+from admin.bulk import carry_out
+from admin.context import Admin, now
+from admin.options import Command, json_messages, pass_admin
 from koschei import collections
 from koschei.collections import Fields
 
@@ -55,15 +56,15 @@ def field_options(*, making: bool) -> Callable[[F], F]:
 )
 @click.argument("name")
 @field_options(making=True)
+@json_messages
 @pass_admin
 def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
     """Make the collection NAME.
 
     Its build tag is that of its target in Koji. Its packages appear with the next polling.
     """
-    with admin.transaction() as session:
-        messages = collections.create(session, admin.actor, admin.koji, name, Fields(**fields), now=now())
-    say(messages)
+    wish = Fields(**fields)
+    carry_out(admin, lambda session: collections.create(session, admin.actor, admin.koji, name, wish, now=now()))
 
 
 @click.command(
@@ -78,17 +79,20 @@ def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
 @click.argument("name")
 @click.option("--new-name", metavar="NAME", help="Name it differently.")
 @field_options(making=False)
+@json_messages
 @pass_admin
 def edit_collection(admin: Admin, /, name: str, new_name: str | None, **fields: Any) -> None:
     """Change the collection NAME.
 
     What is not given stays. A target, even the same one, has its build tag read from Koji again.
     """
-    with admin.transaction() as session:
-        messages = collections.edit(
-            session, admin.actor, admin.koji, name, Fields(**fields), new_name=new_name, now=now()
-        )
-    say(messages)
+    wish = Fields(**fields)
+    if wish == Fields() and new_name is None:
+        raise click.UsageError("Say what to change; --help shows what can be")
+    carry_out(
+        admin,
+        lambda session: collections.edit(session, admin.actor, admin.koji, name, wish, new_name=new_name, now=now()),
+    )
 
 
 COMMANDS = (create_collection, edit_collection)

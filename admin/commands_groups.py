@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 import click
+from sqlalchemy.orm import Session
 
-from admin.bulk import FILE, attempt, confirm, names_in
-from admin.context import Admin, say
-from admin.options import Command, json_option, pass_admin
+from admin.bulk import FILE, carry_out, names_in
+from admin.context import Admin
+from admin.options import Command, dry_run_option, force_option, json_messages, json_option, pass_admin
 from admin.output import print_json
 from koschei import group_sources, groups
 from koschei.errors import InvalidInputError
@@ -37,15 +38,15 @@ content_option = click.option(
 @click.argument("group")
 @click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
 @click.option("-m", "--maintainer", "maintainers", multiple=True, metavar="USER", help="Who may edit it. Repeatable.")
+@dry_run_option
+@json_messages
 @pass_admin
-def add_group(admin: Admin, group: str, packages: tuple[str, ...], maintainers: tuple[str, ...]) -> None:
+def add_group(admin: Admin, group: str, packages: tuple[str, ...], maintainers: tuple[str, ...], dry_run: bool) -> None:
     """Make GROUP, with PACKAGES in it.
 
     A group is global; namespace/name is the group of that user. If any package is unknown, nothing is done.
     """
-    with admin.transaction() as session:
-        messages = groups.create(session, admin.actor, group, packages, maintainers)
-    say(messages)
+    carry_out(admin, lambda session: groups.create(session, admin.actor, group, packages, maintainers), dry_run=dry_run)
 
 
 @click.command(
@@ -59,13 +60,13 @@ def add_group(admin: Admin, group: str, packages: tuple[str, ...], maintainers: 
 @click.argument("group")
 @content_option
 @click.option("--append", is_flag=True, help="Understood for the sake of scripts: a new group has nothing to replace.")
+@dry_run_option
+@json_messages
 @pass_admin
-def create_group(admin: Admin, group: str, content: BinaryIO | None, append: bool) -> None:
+def create_group(admin: Admin, group: str, content: BinaryIO | None, append: bool, dry_run: bool) -> None:
     """Make GROUP with the packages of a file."""
     packages = () if content is None else content_of(content)
-    with admin.transaction() as session:
-        messages = groups.create(session, admin.actor, group, packages)
-    say(messages)
+    carry_out(admin, lambda session: groups.create(session, admin.actor, group, packages), dry_run=dry_run)
 
 
 @click.command(
@@ -82,6 +83,8 @@ def create_group(admin: Admin, group: str, content: BinaryIO | None, append: boo
 @click.option("--make-global", is_flag=True, help="Make it nobody's.")
 @content_option
 @click.option("--append", is_flag=True, help="Add what is in the file; otherwise it takes the place of what was there.")
+@dry_run_option
+@json_messages
 @pass_admin
 def edit_group(
     admin: Admin,
@@ -91,6 +94,7 @@ def edit_group(
     make_global: bool,
     content: BinaryIO | None,
     append: bool,
+    dry_run: bool,
 ) -> None:
     """Change the name, the namespace or the packages of GROUP."""
     if make_global and new_namespace is not None:
@@ -107,9 +111,7 @@ def edit_group(
         packages=None if content is None else content_of(content),
         append=append,
     )
-    with admin.transaction() as session:
-        messages = groups.edit(session, admin.actor, group, wish)
-    say(messages)
+    carry_out(admin, lambda session: groups.edit(session, admin.actor, group, wish), dry_run=dry_run)
 
 
 @click.command(
@@ -118,20 +120,19 @@ def edit_group(
     examples=("koschei-admin delete-group mygroup", "koschei-admin delete-group --force someuser/mygroup"),
 )
 @click.argument("group")
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@force_option
+@dry_run_option
+@json_messages
 @pass_admin
-def delete_group(admin: Admin, group: str, force: bool) -> None:
-    """Delete GROUP.
-
-    Its packages stay as they are.
-    """
-    if not force:
-        with admin.reading() as session:
-            found = groups.detail(session, group)
-        confirm(f"Delete group {found.name} with {len(found.packages)} packages?")
-    with admin.transaction() as session:
-        messages = groups.remove(session, admin.actor, group)
-    say(messages)
+def delete_group(admin: Admin, group: str, force: bool, dry_run: bool) -> None:
+    """Delete GROUP, after asking; its packages stay as they are."""
+    carry_out(
+        admin,
+        lambda session: groups.remove(session, admin.actor, group),
+        ask=lambda session: f"Delete {groups.described(session, group)}?",
+        force=force,
+        dry_run=dry_run,
+    )
 
 
 @click.command(
@@ -198,7 +199,8 @@ def show_group(admin: Admin, group: str, as_json: bool) -> None:
     "--skip-unknown", is_flag=True, help="Leave out names that are no packages here; otherwise they are refused."
 )
 @click.option("-f", "--force", is_flag=True, help="Believe a source that is empty, or lacks most of the group.")
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done.")
+@dry_run_option
+@json_messages
 @pass_admin
 def refresh_group(
     admin: Admin,
@@ -231,14 +233,15 @@ def refresh_group(
     elif distgit is not None and distgit_group is not None:
         owner = f"@{distgit_group.removeprefix('@')}"
         packages = group_sources.parse_distgit(group_sources.download(distgit), owner, distgit)
-    with attempt(admin, dry_run=dry_run) as session:
-        if pattern is not None:
-            packages = groups.known_packages(session, pattern)
-        known, unknown = groups.without_unknown(session, packages) if skip_unknown else (list(packages), [])
-        messages = groups.refresh(session, admin.actor, group, known, append=append, create_missing=create, force=force)
-    if unknown:
-        click.echo(f"Left out, no packages here: {', '.join(unknown)}", err=True)
-    say(messages)
+
+    def work(session: Session) -> list[str]:
+        named = packages if pattern is None else groups.known_packages(session, pattern)
+        known, unknown = groups.without_unknown(session, named) if skip_unknown else (list(named), [])
+        if unknown:
+            click.echo(f"Left out, no packages here: {', '.join(unknown)}", err=True)
+        return groups.refresh(session, admin.actor, group, known, append=append, create_missing=create, force=force)
+
+    carry_out(admin, work, dry_run=dry_run)
 
 
 def content_of(file: BinaryIO) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from admin.context import Admin, now
-from admin.options import Command, collection_option, json_option, pass_admin
+from admin.options import COUNT, Command, collection_option, json_option, pass_admin
 from admin.output import ago, print_json
 from admin.tables import print_table
 from koschei import groups, packages
@@ -21,7 +21,7 @@ from koschei.rules.states import PackageState
     cls=Command,
     examples=("koschei-admin queue", "koschei-admin queue --limit 5 -c f27", "koschei-admin queue --json"),
 )
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many packages.")
+@click.option("--limit", type=COUNT, default=20, show_default=True, help="At most so many packages.")
 @collection_option(required=False, help="Of this collection only.")
 @json_option
 @pass_admin

@@ -12,7 +12,7 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy.engine import make_url
 
 from admin.context import Admin
-from admin.options import Command, json_option, pass_admin
+from admin.options import COUNT_OR_ALL, Command, json_option, pass_admin
 from admin.output import print_json
 from koschei.errors import InvalidInputError
 from koschei.model import Environment
@@ -62,7 +62,7 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     type=click.Choice([str(e) for e in Environment]),
     help="Where it was done: here, by a service, on a page.",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="At most so many; 0 for all.")
+@click.option("--limit", type=COUNT_OR_ALL, default=50, show_default=True, help="At most so many; 0 for all.")
 @json_option
 @pass_admin
 def log(

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import click
 
-from admin.context import Admin, say
-from admin.options import Command, pass_admin
+from admin.bulk import carry_out
+from admin.context import Admin
+from admin.options import Command, json_messages, pass_admin
 from koschei import notices
 
 
 @click.command(
     "set-notice",
     cls=Command,
+    lines=True,
     examples=('koschei-admin set-notice "Koschei operation is currently suspended due to scheduled Koji outage"',),
 )
 @click.argument("content")
+@json_messages
 @pass_admin
 def set_notice(admin: Admin, content: str) -> None:
     """Show CONTENT on every page.
 
     It is plain text, and takes the place of any earlier notice.
     """
-    with admin.transaction() as session:
-        message = notices.set_notice(session, admin.actor, content)
-    say([message])
+    carry_out(admin, lambda session: [notices.set_notice(session, admin.actor, content)])
 
 
 @click.command("clear-notice", cls=Command, examples=("koschei-admin clear-notice",))
+@json_messages
 @pass_admin
 def clear_notice(admin: Admin) -> None:
     """Take the notice away."""
-    with admin.transaction() as session:
-        message = notices.clear_notice(session, admin.actor)
-    say([message])
+    carry_out(admin, lambda session: [notices.clear_notice(session, admin.actor)])
 
 
 COMMANDS = (set_notice, clear_notice)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy.orm import Session
 
-from admin.context import Admin, now, say
-from admin.options import Command, collection_option, pass_admin
+from admin.bulk import carry_out, chosen_groups
+from admin.context import Admin, now
+from admin.options import Command, collection_option, dry_run_option, json_messages, pass_admin
 from koschei import packages
+from koschei.packages import Edit
 
 
 @click.command(
@@ -19,16 +22,20 @@ from koschei import packages
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @collection_option(required=True)
+@dry_run_option
+@json_messages
 @pass_admin
-def add_pkg(admin: Admin, names: tuple[str, ...]) -> None:
+def add_pkg(admin: Admin, names: tuple[str, ...], dry_run: bool) -> None:
     """Have packages tested from now on.
 
     If any name is unknown, nothing is done.
     """
-    with admin.transaction() as session:
-        collection = admin.the_collection(session)
-        messages = packages.track(session, admin.actor, collection, names, now=now())
-    say(messages)
+    carry_out(
+        admin,
+        lambda session: packages.track(session, admin.actor, admin.the_collection(session), names, now=now()),
+        dry_run=dry_run,
+        title="Tracking",
+    )
 
 
 @click.command(
@@ -38,14 +45,18 @@ def add_pkg(admin: Admin, names: tuple[str, ...]) -> None:
         "koschei-admin set-priority --collection f27 foo bar 500",
         "koschei-admin --collection f27 set-priority --static foo 100",
         "koschei-admin set-priority -c f27 --static foo -1000",
+        "koschei-admin set-priority -c f27 --group mygroup 500 --dry-run",
     ),
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.argument("value", type=int, metavar="PRIORITY")
 @click.option("--static", is_flag=True, help="For good. Otherwise until the build that it causes has finished.")
+@click.option("--group", "is_group", is_flag=True, help="NAME is a group: set it for all packages in it.")
 @collection_option(required=True)
+@dry_run_option
+@json_messages
 @pass_admin
-def set_priority(admin: Admin, names: tuple[str, ...], value: int, static: bool) -> None:
+def set_priority(admin: Admin, names: tuple[str, ...], value: int, static: bool, is_group: bool, dry_run: bool) -> None:
     """Set the manual (or static) priority of packages.
 
     If any name is unknown, nothing is done.
@@ -53,10 +64,16 @@ def set_priority(admin: Admin, names: tuple[str, ...], value: int, static: bool)
     It is added to what changed dependencies and elapsed time are worth; at priorities.build_threshold (256) a package
     is built. Negative numbers put builds off.
     """
-    with admin.transaction() as session:
+
+    def work(session: Session) -> list[str]:
         collection = admin.the_collection(session)
-        messages = packages.set_priority(session, admin.actor, collection, names, value, static=static, now=now())
-    say(messages)
+        if not is_group:
+            return packages.set_priority(session, admin.actor, collection, names, value, static=static, now=now())
+        wish = Edit(static_priority=value) if static else Edit(manual_priority=value)
+        ids = chosen_groups(session, admin, names)
+        return packages.edit_many(session, admin.actor, ids, wish, known_arches=(), now=now())
+
+    carry_out(admin, work, dry_run=dry_run, title="Setting priorities")
 
 
 COMMANDS = (add_pkg, set_priority)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import sys
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from admin.bulk import attempt, carry_out
 from admin.context import Admin, now
-from admin.options import Command, collection_option, json_option, pass_admin
+from admin.options import (
+    SECONDS,
+    Command,
+    collection_option,
+    dry_run_option,
+    json_messages,
+    json_option,
+    pass_admin,
+)
 from admin.output import print_json
+from admin.progress import progress
 from koschei import packages, requests
 from koschei.errors import ServiceError
 
@@ -26,15 +33,14 @@ LOOK_AGAIN = 0.5
 
 @click.command("cancel-build", cls=Command, examples=("koschei-admin cancel-build 1234",))
 @click.argument("build_id", type=click.IntRange(1, LARGEST_ID), metavar="ID")
+@json_messages
 @pass_admin
 def cancel_build(admin: Admin, build_id: int) -> None:
     """Have a running build cancelled.
 
     ID is the number that `list-builds --running` shows. Polling cancels it in Koji, within seconds if it runs.
     """
-    with admin.transaction() as session:
-        message = requests.cancel_build(session, admin.actor, build_id)
-    click.echo(message)
+    carry_out(admin, lambda session: [requests.cancel_build(session, admin.actor, build_id)])
 
 
 @click.command(
@@ -44,47 +50,59 @@ def cancel_build(admin: Admin, build_id: int) -> None:
 )
 @click.argument("names", nargs=-1, required=True, metavar="PACKAGE...")
 @click.option("--wait", is_flag=True, help="Wait for the answer.")
-@click.option(
-    "--timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Wait at most so many seconds."
-)
+@click.option("--timeout", type=SECONDS, default=600, show_default=True, help="Wait at most so many seconds.")
 @collection_option(required=False, help="In this collection only; otherwise in all that have the package.")
+@dry_run_option
+@json_option
 @pass_admin
-def resolve(admin: Admin, names: tuple[str, ...], wait: bool, timeout: int) -> None:
+def resolve(admin: Admin, names: tuple[str, ...], wait: bool, timeout: int, dry_run: bool, as_json: bool) -> None:
     """Have the dependencies of packages resolved again.
 
     They are looked at by the repo-resolver, in the repository that it judged last, without waiting for the next one.
     What it would not look at (untracked, blocked, never built, broken buildroot) is named. If any name is unknown,
     nothing is done.
     """
-    with admin.transaction() as session:
+    with attempt(admin, dry_run=dry_run) as session:
         asked = requests.resolve(session, admin.actor, packages.named(session, names, admin.find_collection(session)))
-    for message in asked.messages:
-        click.echo(message)
-    for text in asked.left_out:
-        click.echo(text, err=True)
-    if wait:
+    if not as_json:
+        for message in asked.messages:
+            click.echo(message)
+        for text in asked.left_out:
+            click.echo(text, err=True)
+    if wait and not dry_run:
         _await(admin, asked.waiting, timeout)
+    answers = _answers(admin, asked.waiting) if wait and not dry_run else []
+    if as_json:
+        print_json({"messages": asked.messages, "dry_run": dry_run, "left_out": asked.left_out, "answers": answers})
+        return
+    for one in answers:
+        answer = "can be installed" if one["resolved"] else "cannot be installed"
+        click.echo(f"Dependencies of {one['package']} in {one['collection']} {answer}")
 
 
 def _await(admin: Admin, package_ids: Sequence[int], timeout: float) -> None:
     total, deadline = len(package_ids), time.monotonic() + timeout
-    with _progress(total) as show:
+    with progress("Resolving", total) as show:
         while True:
             with admin.reading() as session:
                 left = requests.unanswered(session, package_ids)
-            show("resolving", total - left)
+            show(done=total - left)
             if not left:
-                break
+                return
             if time.monotonic() >= deadline:
                 raise ServiceError(
                     f"{left} of {total} packages have not been resolved within {timeout:g} s; they stay asked for. "
                     "`koschei-admin status` says whether the repo-resolver works"
                 )
             time.sleep(LOOK_AGAIN)
+
+
+def _answers(admin: Admin, package_ids: Sequence[int]) -> list[dict[str, object]]:
     with admin.reading() as session:
-        for package in requests.packages_of(session, package_ids):
-            answer = "can be installed" if package.resolved else "cannot be installed"
-            click.echo(f"Dependencies of {package.name} in {package.collection.name} {answer}")
+        return [
+            {"package": package.name, "collection": package.collection.name, "resolved": package.resolved}
+            for package in requests.packages_of(session, package_ids)
+        ]
 
 
 @click.command(
@@ -92,7 +110,7 @@ def _await(admin: Admin, package_ids: Sequence[int], timeout: float) -> None:
     cls=Command,
     examples=("koschei-admin reconcile --dry-run", "koschei-admin reconcile", "koschei-admin reconcile -c f27"),
 )
-@click.option("--dry-run", is_flag=True, help="Only say what differs.")
+@dry_run_option
 @collection_option(required=False, help="Package list and real builds of this collection only.")
 @json_option
 @click.pass_context
@@ -100,7 +118,8 @@ def reconcile(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     """Compare with Koji, and repair what differs.
 
     Running builds, submissions whose task is not known, package lists and real builds: what polling does, now. It is
-    safe while the services run. The exit status is 3 if something could not be repaired.
+    not one transaction, but steps that are committed one by one, and safe while the services run. The exit status is 3
+    if something could not be repaired.
     """
     from koschei.reconciliation import Reconciler  # late: Koji's libraries take long to load
 
@@ -109,8 +128,9 @@ def reconcile(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
         collection = admin.find_collection(session)
         only = None if collection is None else collection.name
     work = Reconciler(admin.database, admin.koji, admin.config, now(), dry_run)
-    with _progress(work.steps(only)) as show:
-        found = replace(work, progress=show).run(admin.actor, only)
+    steps = itertools.count()
+    with progress(total=work.steps(only)) as show:
+        found = replace(work, progress=lambda text: show(text, next(steps))).run(admin.actor, only)
     if as_json:
         print_json(found)
     for difference in found if not as_json else ():
@@ -148,23 +168,6 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"{counts[State.WRONG]} wrong, {counts[State.DOUBT]} doubtful, {counts[State.WELL]} well")
     if counts[State.WRONG]:
         ctx.exit(1)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[..., None]]:
-    """A progress bar on standard error, if that is a terminal; call it with what is done next, and how much is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
-        calls = 0
-
-        def show(text: str, done: int | None = None) -> None:
-            nonlocal calls
-            bar.update(task, description=text, completed=calls if done is None else done)
-            calls += 1
-
-        yield show
 
 
 COMMANDS = (cancel_build, resolve, reconcile, doctor)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
 import click
 
-from admin.context import Admin, now, say
-from admin.options import Command, json_option, pass_admin
-from admin.output import print_json
+from admin.context import Admin, now
+from admin.options import Command, dry_run_option, json_option, pass_admin
+from admin.output import print_json, say
+from admin.progress import Show, progress
 from koschei import orphans, retention
 from koschei.retention import Kind, Step
 
@@ -26,21 +26,22 @@ from koschei.retention import Kind, Step
 @click.option(
     "--older-than", "months", type=int, default=6, show_default=True, metavar="MONTHS", help="At least 2 months."
 )
-@click.option("--dry-run", is_flag=True, help="Only tell how many there are.")
+@dry_run_option
 @json_option
 @pass_admin
 def cleanup(admin: Admin, months: int, dry_run: bool, as_json: bool) -> None:
     """Delete old builds and old answers of the resolver.
 
-    What a package's present answer rests on stays, however old. It works in small steps that are committed one by one
-    and let the services go on; when interrupted, run it again.
+    What a package's present answer rests on stays, however old. It is not one transaction: it works in small steps that
+    are committed one by one and let the services go on. When it is interrupted, run it again.
     """
     steps = retention.cleanup_steps(months, now())
     if dry_run:
         _tell(retention.count(admin.database, steps, batch=admin.config.retention.batch), as_json, "to delete")
     else:
         done: dict[Kind, int] = {}
-        messages = _carry_out(admin, "Cleanup", steps, done)
+        with progress("Cleanup") as show:
+            messages = _carry_out(admin, "Cleanup", steps, done, show)
         _report(messages, done, as_json)
 
 
@@ -50,14 +51,15 @@ def cleanup(admin: Admin, months: int, dry_run: bool, as_json: bool) -> None:
     examples=("koschei-admin retention", "koschei-admin retention --json", "koschei-admin retention --apply"),
 )
 @click.option("--apply", is_flag=True, help="Delete it. Without this, only tell.")
-@click.option("--dry-run", is_flag=True, help="Only tell; this is so anyway without --apply.")
+@dry_run_option
 @json_option
 @pass_admin
 def keep(admin: Admin, apply: bool, dry_run: bool, as_json: bool) -> None:
     """Show how long history is kept (the section [retention] of the settings), and what is older.
 
-    What a package's present answer rests on stays, however old. Made for a CronJob: it works in small steps that are
-    committed one by one and let the services go on; when interrupted, run it again.
+    Without --apply, it only tells. What a package's present answer rests on stays, however old. Made for a CronJob, and
+    not one transaction: it works in small steps that are committed one by one and let the services go on. When it is
+    interrupted, run it again.
 
     Binary packages that no build and no change names any more go only while both resolvers are stopped: a running one
     may be about to name them.
@@ -65,7 +67,9 @@ def keep(admin: Admin, apply: bool, dry_run: bool, as_json: bool) -> None:
     settings = admin.config.retention
     steps = retention.policy_steps(settings, now())
     if apply and not dry_run:
-        _apply(admin, steps, as_json)
+        with progress("Retention") as show:
+            messages, done = _apply(admin, steps, show)
+        _report(messages, done, as_json)
         return
     if not as_json:
         for key, value in settings.model_dump().items():
@@ -79,30 +83,29 @@ def keep(admin: Admin, apply: bool, dry_run: bool, as_json: bool) -> None:
         _tell(found, False, "to delete")
 
 
-def _apply(admin: Admin, steps: Sequence[Step], as_json: bool) -> None:
+def _apply(admin: Admin, steps: Sequence[Step], show: Show) -> tuple[list[str], dict[Kind, int]]:
     done: dict[Kind, int] = {}
-    messages = _carry_out(admin, "Retention", steps, done)
+    messages = _carry_out(admin, "Retention", steps, done, show)
     hindrance = orphans.hindrance(admin.database)
     if hindrance is None:
-        messages += orphans.sweep(admin.database, admin.actor, "Retention", progress=_progress(admin, done))
+        messages += orphans.sweep(admin.database, admin.actor, "Retention", progress=_progress(admin, done, show))
     else:
         click.echo(f"Orphaned dependencies stay: {hindrance}", err=True)
-    _report(messages, done, as_json)
+    return messages, done
 
 
-def _carry_out(admin: Admin, title: str, steps: Sequence[Step], done: dict[Kind, int]) -> list[str]:
-    progress, batch = _progress(admin, done), admin.config.retention.batch
-    return retention.carry_out(admin.database, admin.actor, title, steps, batch=batch, progress=progress)
+def _carry_out(admin: Admin, title: str, steps: Sequence[Step], done: dict[Kind, int], show: Show) -> list[str]:
+    heard, batch = _progress(admin, done, show), admin.config.retention.batch
+    return retention.carry_out(admin.database, admin.actor, title, steps, batch=batch, progress=heard)
 
 
-def _progress(admin: Admin, done: dict[Kind, int]) -> retention.Progress:
-    """Counts, and shows it on a terminal."""
+def _progress(admin: Admin, done: dict[Kind, int], show: Show) -> retention.Progress:
+    """Counts what is deleted, and shows it."""
 
     def heard(kind: Kind, number: int) -> None:
         done[kind] = done.get(kind, 0) + number
         admin.changed = admin.changed or number > 0
-        if sys.stderr.isatty():
-            click.echo(f"\r{done[kind]} {kind} deleted\033[K\r", nl=False, err=True)
+        show(f"Deleting {kind}", done[kind])
 
     return heard
 

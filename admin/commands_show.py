@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from admin.context import Admin, now
-from admin.options import Command, collection_option, json_option, pass_admin
+from admin.options import COUNT, Command, collection_option, json_option, pass_admin
 from admin.output import ago, duration, print_json
 from admin.tables import print_table
 from koschei import packages
@@ -95,7 +95,7 @@ def _plain(value: object) -> str:
 )
 @click.argument("name", required=False, metavar="[PACKAGE]")
 @click.option("--running", is_flag=True, help="The builds of all packages that are running.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=COUNT, default=20, show_default=True, help="At most so many.")
 @collection_option(required=False, help="In this collection only.")
 @json_option
 @pass_admin

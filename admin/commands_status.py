@@ -2,123 +2,107 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from admin.context import Admin, now
 from admin.options import Command, Group, json_option, pass_admin
 from admin.output import ago, duration, print_json
+from admin.tables import print_table
 from koschei import status as operations
 from koschei.config import masked
 from koschei.errors import NotFoundError
-from koschei.status import Health, ServiceReport, StatusReport
+from koschei.status import CollectionReport, Health, ServiceReport, StatusReport
 
 STYLES = {Health.OK: "green", Health.LAGGING: "yellow", Health.FAILING: "red", Health.NEVER_SEEN: "yellow"}
 LONGEST_LIST = 60
-PIPE_WIDTH = 160
 
 
-@click.command("status", cls=Command, examples=("koschei-admin status", "koschei-admin status --json | jq .services"))
+@click.command(
+    "status",
+    cls=Command,
+    examples=(
+        "koschei-admin status",
+        "koschei-admin status --json | jq .services",
+        "koschei-admin status --check --json | jq .well",
+    ),
+)
+@click.option("--check", is_flag=True, help="Exit status 1 if a service does not do its work, for monitoring.")
 @json_option
-@pass_admin
-def status(admin: Admin, as_json: bool) -> None:
-    """Show services, collections and running builds."""
+@click.pass_context
+def status(ctx: click.Context, check: bool, as_json: bool) -> None:
+    """Show services, collections and running builds.
+
+    All is well when every service does its work: `well` in JSON, or the exit status with --check.
+    """
+    admin = ctx.ensure_object(Admin)
     with admin.reading() as session:
         report = operations.report(session, admin.config, now())
     if as_json:
-        print_json(report)
+        fields = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+        print_json({"well": report.well, **fields})
     else:
         show(report)
+    if check and not report.well:
+        ill = [f"{one.service} is {one.health}" for one in report.services if one.health is not Health.OK]
+        click.echo(f"Not well: {', '.join(ill)}; `koschei-admin doctor` says what to do", err=True)
+        ctx.exit(1)
 
 
 def show(report: StatusReport) -> None:
     """Print a report for people."""
-    console = Console(file=sys.stdout, markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
     if report.notice:
-        console.print(Text(f"Notice: {report.notice}\n", style="bold"))
-    console.print(_services(report))
-    console.print()
-    console.print(_collections(report))
-    console.print()
+        click.echo(f"Notice: {report.notice}\n")
+    print_table(("SERVICE", "STATE", "LAST SUCCESS", "REMARKS"), (_service(one, report) for one in report.services))
+    click.echo()
+    if report.collections:
+        headings = ("COLLECTION", "BUILDROOT", "REPOSITORY", "RESOLVED", "PACKAGES", "TO RESOLVE")
+        print_table(headings, (_collection(one, report) for one in report.collections))
+    else:
+        click.echo("No collection yet: koschei-admin create-collection makes one")
+    click.echo()
     if report.running:
-        console.print(_running(report))
-    console.print(
-        f"{len(report.running)} of at most {report.max_builds} builds running, {report.queue} packages waiting"
-    )
+        print_table(("RUNNING BUILD", "COLLECTION", "TASK", "AGE"), _running(report))
+    click.echo(f"{len(report.running)} of at most {report.max_builds} builds running, {report.queue} packages waiting")
     if report.publishing:
         waiting = f", the oldest since {ago(report.outbox_oldest, report.now)}" if report.outbox else ""
-        console.print(f"{report.outbox} events waiting to be sent{waiting}")
+        click.echo(f"{report.outbox} events waiting to be sent{waiting}")
     else:
-        console.print(f"{report.outbox} events in the outbox; none is sent, since no bus is configured for it")
+        click.echo(f"{report.outbox} events in the outbox; none is sent, since no bus is configured for it")
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+def _service(service: ServiceReport, report: StatusReport) -> tuple[object, ...]:
+    remarks = ""
+    if service.error is not None and service.error_since is not None:
+        remarks = f"for {duration(report.now - service.error_since)}, {service.failures} times: {service.error}"
+    health = Text(service.health, style=STYLES[service.health])
+    return service.service, health, ago(service.last_success, report.now), remarks
 
 
-def _services(report: StatusReport) -> Table:
-    table = _table("SERVICE", "STATE", "LAST SUCCESS", "REMARKS")
-    for service in report.services:
-        table.add_row(
-            Text(service.service),
-            Text(service.health, style=STYLES[service.health]),
-            Text(ago(service.last_success, report.now)),
-            Text(_remarks(service, report)),
-        )
-    return table
+def _collection(collection: CollectionReport, report: StatusReport) -> tuple[object, ...]:
+    counts = ", ".join(f"{count} {state}" for state, count in collection.packages.items())
+    took = collection.resolution_took
+    if collection.resolution_started is None:
+        resolved = "not yet"
+    elif took is None:
+        resolved = f"since {duration(report.now - collection.resolution_started)}"
+    else:
+        resolved = f"{ago(collection.resolution_finished, report.now)}, took {duration(took)}"
+    repository = collection.repo_id or "none"
+    return collection.name, collection.state, repository, resolved, counts or "none", collection.needing_resolution
 
 
-def _remarks(service: ServiceReport, report: StatusReport) -> str:
-    if service.error is None or service.error_since is None:
-        return ""
-    return f"for {duration(report.now - service.error_since)}, {service.failures} times: {service.error}"
-
-
-def _collections(report: StatusReport) -> Table:
-    if not report.collections:
-        return _table("No collection yet: koschei-admin create-collection makes one")
-    table = _table("COLLECTION", "BUILDROOT", "REPOSITORY", "RESOLVED", "PACKAGES", "TO RESOLVE")
-    for collection in report.collections:
-        counts = ", ".join(f"{count} {state}" for state, count in collection.packages.items())
-        took = collection.resolution_took
-        if collection.resolution_started is None:
-            resolved = "not yet"
-        elif took is None:
-            resolved = f"since {duration(report.now - collection.resolution_started)}"
-        else:
-            resolved = f"{ago(collection.resolution_finished, report.now)}, took {duration(took)}"
-        table.add_row(
-            Text(collection.name),
-            Text(collection.state),
-            Text(str(collection.repo_id or "none")),
-            Text(resolved),
-            Text(counts or "none"),
-            Text(str(collection.needing_resolution)),
-        )
-    return table
-
-
-def _running(report: StatusReport) -> Table:
-    table = _table("RUNNING BUILD", "COLLECTION", "TASK", "AGE")
+def _running(report: StatusReport) -> Iterator[tuple[object, ...]]:
     for build in report.running[:LONGEST_LIST]:
-        task = str(build.task_id) if build.task_id else "being submitted"
-        table.add_row(Text(build.package), Text(build.collection), Text(task), Text(duration(build.age)))
+        yield build.package, build.collection, build.task_id or "being submitted", duration(build.age)
     if len(report.running) > LONGEST_LIST:
-        table.add_row(Text(f"and {len(report.running) - LONGEST_LIST} more"))
-    return table
+        yield (f"and {len(report.running) - LONGEST_LIST} more",)
 
 
 @click.group("config", cls=Group, examples=("koschei-admin config show",))

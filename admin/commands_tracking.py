@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
 import click
 from sqlalchemy.orm import Session
 
-from admin.bulk import FILE, attempt, confirm, names_in
-from admin.context import Admin, now, say
-from admin.options import Command, collection_option, pass_admin
-from koschei import groups, packages
+from admin.bulk import FILE, carry_out, chosen, chosen_groups, names_in
+from admin.context import Admin, now
+from admin.options import Command, collection_option, dry_run_option, force_option, json_messages, pass_admin
+from admin.output import json_is_wanted
+from koschei import packages
+from koschei.errors import InvalidInputError
 from koschei.packages import Edit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +31,8 @@ def choice_options(function: F) -> F:
         click.option("--all", "everything", is_flag=True, help="All packages there are."),
         collection_option(required=False, help="In this collection."),
         click.option("--all-collections", is_flag=True, help="In all collections."),
-        click.option("-n", "--dry-run", is_flag=True, help="Show what would be done."),
+        dry_run_option,
+        json_messages,
     )
     for option in reversed(options):
         function = option(function)
@@ -66,12 +69,12 @@ def track(admin: Admin, /, dry_run: bool, **choice: Any) -> None:
     ),
 )
 @choice_options
-@click.option("-f", "--force", is_flag=True, help="Do not ask, with --all.")
+@force_option
 @pass_admin
 def untrack(admin: Admin, /, dry_run: bool, force: bool, **choice: Any) -> None:
     """Have packages not tested any more.
 
-    What is known of them stays. If any name is unknown, nothing is done.
+    What is known of them stays. If any name is unknown, nothing is done. With --all, it asks first.
     """
     _set_tracked(admin, False, dry_run, force=force, **choice)
 
@@ -93,29 +96,31 @@ def _set_tracked(
     if (admin.collection is None) == (not all_collections):
         raise click.UsageError("Say where: either --collection NAME or --all-collections")
     wanted = names if file is None else names_in(file)
-    if not tracked and everything and not force and not dry_run:
-        with admin.reading() as session:
-            admin.find_collection(session)
-        confirm(f"Stop testing all packages of {admin.collection or 'all collections'}?")
-    with attempt(admin, dry_run=dry_run) as session:
-        ids = _chosen(session, admin, wanted, group, everything)
+    if file is not None and not wanted:
+        raise InvalidInputError(f"{file.name} names no package; nothing was changed")
+
+    def question(session: Session) -> str | None:
+        if tracked or not everything:
+            return None
+        collection = admin.find_collection(session)
+        count = len(packages.members(session, None, collection))
+        where = "all collections" if collection is None else collection.name
+        return f"Stop testing all {count} packages of {where}?"
+
+    def work(session: Session) -> list[str]:
+        ids = chosen(session, admin, wanted, group=group, everything=everything)
         messages = packages.set_tracked(session, admin.actor, ids, tracked, now=now())
-    if len(messages) > SHOWN:
-        rest = len(messages) - SHOWN
-        messages = [
-            *messages[:SHOWN],
-            f"... and {rest} more packages {'tracked' if tracked else 'not tracked any more'}",
-        ]
-    say(messages)
+        return messages if json_is_wanted() else _shortened(messages, "tracked" if tracked else "not tracked any more")
+
+    carry_out(
+        admin, work, ask=question, force=force, dry_run=dry_run, title="Tracking" if tracked else "Tracking no more"
+    )
 
 
-def _chosen(session: Session, admin: Admin, names: Sequence[str], group: str | None, everything: bool) -> Sequence[int]:
-    collection = admin.find_collection(session)
-    if everything:
-        return packages.members(session, None, collection)
-    if group is not None:
-        return packages.members(session, groups.find(session, group).id, collection)
-    return [package.id for package in packages.named(session, names, collection)]
+def _shortened(messages: list[str], words: str) -> list[str]:
+    """So many that a screen can be read; the audit log has them all."""
+    rest = len(messages) - SHOWN
+    return messages if rest <= 0 else [*messages[:SHOWN], f"... and {rest} more packages {words}"]
 
 
 @click.command(
@@ -131,7 +136,8 @@ def _chosen(session: Session, admin: Admin, names: Sequence[str], group: str | N
 @click.argument("arches", metavar="ARCHES")
 @click.option("--group", "is_group", is_flag=True, help="NAME is a group: set it for all packages in it.")
 @collection_option(required=False, help="In this collection only; otherwise in all that have the package.")
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done.")
+@dry_run_option
+@json_messages
 @pass_admin
 def set_arch_override(admin: Admin, names: tuple[str, ...], arches: str, is_group: bool, dry_run: bool) -> None:
     """Build packages on these architectures only.
@@ -139,20 +145,14 @@ def set_arch_override(admin: Admin, names: tuple[str, ...], arches: str, is_grou
     ARCHES is one argument: architectures with spaces between them, with ^ in front for all but these, or empty ('')
     for what Koji and the source package allow. If any name is unknown, nothing is done.
     """
-    with attempt(admin, dry_run=dry_run) as session:
-        if is_group:
-            ids = {i for name in names for i in _chosen(session, admin, (), name, False)}
-        else:
-            ids = set(_chosen(session, admin, names, None, False))
-        messages = packages.edit_many(
-            session,
-            admin.actor,
-            sorted(ids),
-            Edit(arch_override=arches),
-            known_arches=admin.config.koji_config.build_arches,
-            now=now(),
-        )
-    say(messages)
+    known = admin.config.koji_config.build_arches
+
+    def work(session: Session) -> list[str]:
+        ids = chosen_groups(session, admin, names) if is_group else chosen(session, admin, names)
+        wish = Edit(arch_override=arches)
+        return packages.edit_many(session, admin.actor, ids, wish, known_arches=known, now=now())
+
+    carry_out(admin, work, dry_run=dry_run, title="Setting architectures")
 
 
 COMMANDS = (track, untrack, set_arch_override)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy.orm import Session
 
-from admin.context import Admin, say
-from admin.options import Command, json_option, pass_admin
+from admin.bulk import carry_out
+from admin.context import Admin
+from admin.options import Command, force_option, json_messages, json_option, pass_admin
 from admin.output import print_json
 from koschei import users
 
@@ -17,25 +19,29 @@ from koschei import users
 )
 @click.argument("name")
 @click.option("--create", is_flag=True, help="Also if that person has never logged in.")
+@json_messages
 @pass_admin
 def grant_admin(admin: Admin, name: str, create: bool) -> None:
     """Let NAME administer: edit every group, and cancel builds."""
-    with admin.transaction() as session:
-        messages = users.set_admin(session, admin.actor, name, True, create=create)
-    say(messages)
+    carry_out(admin, lambda session: users.set_admin(session, admin.actor, name, True, create=create))
 
 
 @click.command("revoke-admin", cls=Command, examples=("koschei-admin revoke-admin alice",))
 @click.argument("name")
+@force_option
+@json_messages
 @pass_admin
-def revoke_admin(admin: Admin, name: str) -> None:
+def revoke_admin(admin: Admin, name: str, force: bool) -> None:
     """Do not let NAME administer any more.
 
-    Groups that NAME maintains stay NAME's.
+    If nobody else administers, it asks first. Groups that NAME maintains stay NAME's.
     """
-    with admin.transaction() as session:
-        messages = users.set_admin(session, admin.actor, name, False)
-    say(messages)
+
+    def question(session: Session) -> str | None:
+        last = users.is_last_admin(session, name)
+        return f"Nobody but {name} administers. Leave nobody who can on the pages?" if last else None
+
+    carry_out(admin, lambda session: users.set_admin(session, admin.actor, name, False), ask=question, force=force)
 
 
 @click.command("list-users", cls=Command, examples=("koschei-admin list-users", "koschei-admin list-users --admins"))

@@ -1,12 +1,13 @@
 """How commands take their arguments: shared options, help with examples, and three things that click does otherwise.
 
 Negative numbers are arguments, not options. A yes/no option takes `true` and `false` too, and means it. `--collection`
-is understood before and after the command.
+is understood before and after the command. No word may have characters that a terminal would act on.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +15,15 @@ from typing import Any, TypeVar
 import click
 
 from admin.context import Admin
+from admin.output import AS_JSON
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 NEGATIVE = re.compile(r"-\d+(\.\d+)?")
+# PostgreSQL counts rows with 64 bits; nobody reads as many.
+COUNT = click.IntRange(1, 10**9)
+COUNT_OR_ALL = click.IntRange(0, 10**9)
+SECONDS = click.IntRange(1, 10**7)
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0"}
 
@@ -25,13 +31,15 @@ pass_admin = click.make_pass_decorator(Admin)
 
 
 class Command(click.Command):
-    """A command with `examples`, which end its help."""
+    """A command with `examples`, which end its help; its words may have `lines`."""
 
-    def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Iterable[str] = (), lines: bool = False, **kwargs: Any) -> None:
         self.examples = tuple(examples)
+        self.lines = lines
         super().__init__(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        refuse_odd_characters(args, ctx, "\n\t" if self.lines else "")
         # click would take -5 for an option; behind a --, everything is an argument anyway.
         ctx.ignore_unknown_options = any(NEGATIVE.fullmatch(arg) for arg in args)
         rest = super().parse_args(ctx, _spelled_out(args, self.params))
@@ -65,6 +73,15 @@ def write_examples(formatter: click.HelpFormatter, examples: Iterable[str]) -> N
         with formatter.section("Examples"):
             for example in examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
+def refuse_odd_characters(words: Iterable[str], ctx: click.Context, allowed: str = "") -> None:
+    """Raise UsageError for control characters, and for bytes that are not UTF-8 (Python has them as surrogates)."""
+    for word in words:
+        for character in word:
+            if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
+                what = "is not UTF-8" if character >= "\ud800" else f"has the control character {character!r}"
+                raise click.UsageError(f"{word[:60]!r} {what}", ctx)
 
 
 def _refuse_option(word: str, args: list[str], ctx: click.Context) -> None:
@@ -124,6 +141,27 @@ def takes_collection(command: click.Command) -> bool:
 def json_option(function: F) -> F:
     """`--json`: print data for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
+
+
+def json_messages(function: F) -> F:
+    """`--json` for a command that says what it did: `{"messages": [...], "dry_run": false}` (admin.output.say)."""
+
+    def store(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        ctx.meta[AS_JSON] = value
+
+    return click.option(
+        "--json", is_flag=True, expose_value=False, callback=store, help="Print what was done as JSON, for programs."
+    )(function)
+
+
+def dry_run_option(function: F) -> F:
+    """`--dry-run`."""
+    return click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and do nothing.")(function)
+
+
+def force_option(function: F) -> F:
+    """`--force`."""
+    return click.option("-f", "--force", is_flag=True, help="Do not ask.")(function)
 
 
 config_option = click.option(

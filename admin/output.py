@@ -1,14 +1,56 @@
-"""Printing data: as JSON for programs, in words for people."""
+"""Printing what was done and what was found: as JSON for programs, in words for people."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
+
+AS_JSON, DRY_RUN = "koschei.json", "koschei.dry_run"
+
+
+def json_is_wanted() -> bool:
+    """Whether the command that runs was told --json."""
+    return bool(click.get_current_context().meta.get(AS_JSON))
+
+
+def dry_run_is_on() -> None:
+    """What is said from here on has not been done."""
+    click.get_current_context().meta[DRY_RUN] = True
+    click.echo("Only tried, nothing was changed. It would say:", err=True)
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """For work in steps: each message at once, or all of them at the end if JSON is wanted."""
+    told: list[str] = []
+    try:
+        yield told.append if json_is_wanted() else click.echo
+    finally:
+        if json_is_wanted():
+            _say_json(told)
+
+
+def say(messages: Iterable[str | None]) -> None:
+    """Print what was done; a command that found nothing to do says so."""
+    said = [message for message in messages if message is not None]
+    if json_is_wanted():
+        _say_json(said)
+        return
+    for message in said:
+        click.echo(message)
+    if not said:
+        click.echo("Nothing to change: it is like that already", err=True)
+
+
+def _say_json(messages: list[str]) -> None:
+    print_json({"messages": messages, "dry_run": bool(click.get_current_context().meta.get(DRY_RUN))})
 
 
 def print_json(value: object) -> None:

@@ -21,10 +21,10 @@ def console() -> Console:
 
 
 def print_table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print rows under their headings; None is an empty cell."""
+    """Print rows under their headings; None is an empty cell, and a Text keeps its colour."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     console().print(table)

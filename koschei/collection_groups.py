@@ -26,6 +26,12 @@ def contents(session: Session) -> dict[str, list[str]]:
     return {group.name: [collection.name for collection in group.collections] for group in all_groups(session)}
 
 
+def described(session: Session, name: str) -> str:
+    """A group in words: what a question about it says. Raises NotFoundError."""
+    group = _named(session, name)
+    return f"collection group {name} with {len(group.collections)} collections"
+
+
 def create(session: Session, actor: Actor, name: str, display_name: str, contents: Iterable[str]) -> list[str]:
     """Make a group of these collections. Returns the audit messages.
 
@@ -53,7 +59,7 @@ def edit(
 
     None when everything was like that already. Raises what `create` does.
     """
-    group = _locked(session, name)
+    group = _named(session, name, lock=True)
     changes = []
     if display_name is not None and _checked(display_name) != group.display_name:
         group.display_name = display_name
@@ -71,12 +77,13 @@ def edit(
 
 def delete(session: Session, actor: Actor, name: str) -> list[str]:
     """Delete a group; its collections stay. Returns the audit messages. Raises NotFoundError."""
-    session.delete(_locked(session, name))
+    session.delete(_named(session, name, lock=True))
     return [audit.record(session, actor, f"Collection group {name} deleted")]
 
 
-def _locked(session: Session, name: str) -> CollectionGroup:
-    found = session.scalar(select(CollectionGroup).where(CollectionGroup.name == name).with_for_update())
+def _named(session: Session, name: str, *, lock: bool = False) -> CollectionGroup:
+    query = select(CollectionGroup).where(CollectionGroup.name == name)
+    found = session.scalar(query.with_for_update() if lock else query)
     if found is None:
         names = [group.name for group in all_groups(session)]
         there_are = f"There are: {listed(names)}" if names else "There is none yet: create-collection-group makes one"

@@ -127,6 +127,12 @@ def detail(session: Session, full_name: str) -> GroupDetail:
     )
 
 
+def described(session: Session, full_name: str) -> str:
+    """A group in words: what a question about it says. Errors as `find`."""
+    found = detail(session, full_name)
+    return f"group {found.name} with {len(found.packages)} packages"
+
+
 def known_packages(session: Session, pattern: re.Pattern[str]) -> list[str]:
     """Names of packages, unblocked somewhere, in which the pattern is found (`^` and `$` are its own business)."""
     alive = exists().where(Package.base_id == BasePackage.id, ~Package.blocked)

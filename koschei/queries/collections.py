@@ -10,6 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from koschei.model import (
+    Build,
     BuildrootProblem,
     Collection,
     CollectionGroup,
@@ -41,6 +42,14 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Size:
+    """How many packages and builds there are."""
+
+    packages: int
+    builds: int
+
+
+@dataclass(frozen=True)
 class Grouped:
     """A heading and the collections under it."""
 
@@ -51,6 +60,18 @@ class Grouped:
 def all_collections(session: Session) -> list[Collection]:
     """All collections, in the order in which people see them: highest `order` first."""
     return list(session.scalars(select(Collection).order_by(Collection.order.desc(), Collection.name.desc())))
+
+
+def size(session: Session, collection_id: int) -> Size:
+    """How much a collection holds."""
+    packages = select(func.count()).select_from(Package).where(Package.collection_id == collection_id)
+    builds = (
+        select(func.count())
+        .select_from(Build)
+        .join(Package, Package.id == Build.package_id)
+        .where(Package.collection_id == collection_id)
+    )
+    return Size(session.scalars(packages).one(), session.scalars(builds).one())
 
 
 def grouped(session: Session, collections: Sequence[Collection]) -> list[Grouped]:

@@ -92,7 +92,7 @@ def test_koji_that_is_away_leaves_everything_as_it_was(shell: Shell, database: D
 def test_a_collection_is_deleted_only_by_force(shell: Shell, database: Database) -> None:
     result = shell.run("delete-collection", "f27")
     assert result.exit_code == 1
-    assert "Collection f27 has 2 packages" in result.stderr
+    assert "Delete collection f27 with its 2 packages, 0 builds and their history?" in result.stderr
     assert "--force" in result.stderr
     assert names(database) == ["f27", "f28"]
     said = shell.ok("delete-collection", "--force", "f27")
@@ -118,7 +118,10 @@ def test_collections_are_grouped(shell: Shell, database: Database) -> None:
     assert said == "Collection group fedora modified: display name = Fedora Linux; collections = f28\n"
     assert "Nothing to change" in shell.run("edit-collection-group", "fedora", "-c", "f28").stderr
     assert shell.ok("edit-collection-group", "fedora", "-c", "").endswith("collections = none\n")
-    assert shell.ok("delete-collection-group", "fedora") == "Collection group fedora deleted\n"
+    refused = shell.run("delete-collection-group", "fedora")
+    assert refused.exit_code == 1
+    assert "Delete collection group fedora with 0 collections? Nobody is there to be asked" in refused.stderr
+    assert shell.ok("delete-collection-group", "--force", "fedora") == "Collection group fedora deleted\n"
     with database.begin() as session:
         assert len(audit_log(session)) == 4
     assert names(database) == ["f27", "f28"]

@@ -83,7 +83,7 @@ def test_an_entry_says_who_when_and_where(shell: Shell, logged: Database) -> Non
     ("line", "code", "words"),
     [
         ("--user nobody", 1, "User not found: nobody"),
-        ("--package nothing", 1, "Package not found: nothing"),
+        ("--package nothing", 1, "Packages don't exist: nothing"),
         ("--since yesterday", 2, "'yesterday' is not a time: write 2026-05-14"),
         ("--environment here", 2, "'here' is not one of"),
         ("--limit -1", 2, "-1"),

@@ -70,7 +70,7 @@ def test_everything_is_tracked_and_untracked_only_on_purpose(shell: Shell, datab
     assert tracked(database) == {"foo@f27", "bar@f27"}
     result = shell.run("untrack", "-c", "f27", "--all")
     assert result.exit_code == 1
-    assert "Stop testing all packages of f27? Nobody is there to be asked: say --force" in result.stderr
+    assert "Stop testing all 2 packages of f27? Nobody is there to be asked: say --force" in result.stderr
     assert tracked(database) == {"foo@f27", "bar@f27"}
     assert len(shell.ok("untrack", "-c", "f27", "--all", "--dry-run").splitlines()) == 2
     assert tracked(database) == {"foo@f27", "bar@f27"}
