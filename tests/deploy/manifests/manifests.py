@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.manifests.kustomize import Object, documents, render
+from tests.deploy.manifests.kustomize import Object, render
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 OPENSHIFT = REPOSITORY / "deploy" / "openshift"
@@ -24,7 +24,7 @@ def rendered(overlay: str) -> tuple[Object, ...]:
 @cache
 def jobs() -> tuple[Object, ...]:
     """The templates of Jobs, which playbooks apply."""
-    return tuple(one for path in sorted((OPENSHIFT / "jobs").glob("*.yaml")) for one in documents(path))
+    return tuple(render(OPENSHIFT / "jobs"))
 
 
 @cache
