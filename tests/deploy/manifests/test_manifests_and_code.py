@@ -263,4 +263,7 @@ def test_the_admin_prompt_says_which_project_it_is() -> None:
     assert environment["PROJECT"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
     # A variable can be named in those that come after it.
     assert list(environment).index("PROJECT") < list(environment).index("PS1")
-    assert "$(PROJECT)" in environment["PS1"]["value"]
+    prompt = environment["PS1"]["value"].replace("$(PROJECT)", "koschei-stg")
+    shell = ["/bin/sh", "-i"]
+    shown = subprocess.run(shell, input="exit\n", env={"PS1": prompt}, capture_output=True, text=True, check=True)
+    assert "[koschei-stg] $ " in shown.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def test_every_file_is_used() -> None:
         names = [*plan["resources"], *(patch["path"] for patch in plan.get("patches", ()))]
         used |= {(folder / name).resolve() for name in names} | {folder / "kustomization.yaml"}
     assert set(OPENSHIFT.rglob("*.yaml")) - used == set()
+
+
+def test_the_readme_names_every_file_of_the_base() -> None:
+    named = set(re.findall(r"`(?:base/)?([\w-]+\.yaml)`", (OPENSHIFT / "README.md").read_text()))
+    described = {path.name for path in (OPENSHIFT / "base").glob("*.yaml")}
+    # The account and the stream say what they are for in one line each.
+    assert described - named == {"serviceaccount.yaml", "imagestream.yaml"}
 
 
 @pytest.mark.parametrize(("name", "one"), everything(), ids=[name for name, _ in everything()])
