@@ -32,6 +32,7 @@ DEPLOY_READY := $(DEPLOY_VENV)/.ready
 IMAGE ?= localhost/koschei
 IMAGE_BASE ?= registry.fedoraproject.org/fedora-minimal:44
 IMAGE_PYTHON ?= 3.14
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE_TOOLS := build/image-tools
 BUILDAH ?= buildah
 BUILDAH_OPTIONS ?=
@@ -113,7 +114,7 @@ sbom: wheelhouse ## say in CycloneDX what the image is made of (build/wheelhouse
 image: wheelhouse ## build the container image with buildah (IMAGE=name IMAGE_BASE=... IMAGE_PYTHON=...)
 	$(BUILDAH) bud --timestamp $(SOURCE_DATE_EPOCH) $(BUILDAH_OPTIONS) --build-arg BASE=$(IMAGE_BASE) \
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
-		--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+		--build-arg REVISION=$(REVISION) \
 		--build-arg CREATED=$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ) \
 		--file Containerfile --tag $(IMAGE) .
 

@@ -23,8 +23,6 @@ if [ -n "$manager" ]; then
     # shellcheck disable=SC2086 # package names, one word each
     "$manager" -y --setopt=install_weak_deps=False --setopt=tsflags=nodocs install $wanted
     "$manager" -y clean all
-    # Neither is of use in an image, and both differ from build to build.
-    rm -rf /var/log/* /var/cache/* /var/lib/dnf/repos
     wanted=$(missing)
 fi
 if [ -n "$wanted" ]; then
