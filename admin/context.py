@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from admin import interrupts
 from koschei.audit import Actor
 from koschei.config import Config, load
 from koschei.db import schema
-from koschei.db.engine import Database
+from koschei.db.engine import Database, address
 from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
 from koschei.model import Collection, Environment
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from koschei.koji.session import KojiSession
 
 WROTE = text("SELECT pg_current_xact_id_if_assigned()")
-HOW_TO_UPGRADE = "`koschei-admin create-db` brings it up to date, `koschei-admin db-check` looks closer"
 
 
 @dataclass
@@ -66,7 +64,7 @@ class Admin:
     @property
     def database_address(self) -> str:
         """Where the database is, without its password."""
-        return make_url(self.config.database_url()).render_as_string(hide_password=True)
+        return address(self.config.database_url())
 
     def what_to_do(self, error: Exception) -> str:
         """Where something outside was looked for, and what became of the command: what an error's own words lack."""
@@ -92,10 +90,9 @@ class Admin:
     def database(self) -> Database:
         """The database. Errors: DatabaseError when it is away, or its schema is not the one this code needs."""
         url = self.config.database_url()
-        revision, needed = schema.current(url), schema.head()
-        if revision != needed:
-            state = "has no Koschei tables yet" if revision is None else f"is at revision {revision}"
-            raise DatabaseError(f"The database {state}, but this code needs revision {needed}: {HOW_TO_UPGRADE}")
+        found = schema.look(url)
+        if not found.usable:
+            raise DatabaseError(f"The database cannot be used: {found.words}")
         return Watched(url, self)
 
     @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from koschei.config import Config
 from koschei.db import schema
-from koschei.db.engine import Database
+from koschei.db.engine import Database, address
 from koschei.db.grants import granted
 from koschei.db.revisions import SchemaState
 from koschei.errors import KoscheiError
@@ -54,7 +54,7 @@ def database_report(config: Config) -> DatabaseReport:
         database.check()
         found = schema.look(url)
     except KoscheiError as error:
-        return DatabaseReport((Check("server", False, str(error)),), None)
+        return DatabaseReport((Check("server", False, f"{error} (looked for at {address(url)})"),), None)
     finally:
         database.dispose()
     checks = [

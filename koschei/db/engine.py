@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg2.errors import ReadOnlySqlTransaction
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -72,6 +73,11 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def address(url: str) -> str:
+    """Where a database is, without the password."""
+    return make_url(url).render_as_string(hide_password=True)
 
 
 @contextmanager

@@ -14,9 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from admin.main import cli
+from demo.postgres import Postgres
 from koschei.db.engine import Database
 from koschei.model import BasePackage, Collection, LogEntry, Package
+from tests.admin.command_rows import fill
 
+FILLED = "filled_template"
 NOBODY = "http://127.0.0.1:9/kojihub"  # the discard port: connections are refused
 
 
@@ -92,6 +95,20 @@ def database(database_url: str) -> Iterator[Database]:
             session.add_all(Package(base=base, name=base.name, collection=collection) for base in bases)
     yield found
     found.dispose()
+
+
+@pytest.fixture(scope="session")
+def filled_template(postgres: Postgres, migrated_template: str) -> str:
+    """The name of a database with the world of command_rows in it, to be copied."""
+    fill(postgres.create_database(FILLED, migrated_template))
+    return FILLED
+
+
+@pytest.fixture
+def filled_url(postgres: Postgres, filled_template: str) -> Iterator[str]:
+    """The address of a database in which each line of command_rows works."""
+    yield postgres.create_database("filled", filled_template)
+    postgres.drop_database("filled")
 
 
 def package(session: Session, name: str, collection: str) -> Package:
