@@ -19,10 +19,15 @@ from koschei.errors import InvalidInputError, NotAllowedError
 FILE = click.File("rb")
 
 
+def name_of(file: BinaryIO) -> str:
+    """What messages call a file."""
+    name = getattr(file, "name", None)
+    return "standard input" if name in (None, "-", "<stdin>", 0) else str(name)
+
+
 def names_in(file: BinaryIO) -> list[str]:
     """Names of packages in an opened file: separated by white space, or a JSON list. It may name none."""
-    where = getattr(file, "name", "the file")
-    where = "standard input" if where in ("<stdin>", 0) else str(where)
+    where = name_of(file)
     data = file.read(group_sources.LARGEST + 1)
     if len(data) > group_sources.LARGEST:
         raise InvalidInputError(f"{where} is longer than the {group_sources.LARGEST} bytes that a list may have")

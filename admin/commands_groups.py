@@ -254,6 +254,8 @@ def content_of(file: BinaryIO) -> list[str]:
 
 def compiled(regex: str) -> re.Pattern[str]:
     """A regular expression; click.BadParameter when it is none."""
+    if not regex.strip():
+        raise click.BadParameter("It is empty, and would fit every package", param_hint="'--regex'")
     try:
         return re.compile(regex)
     except re.error as error:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from admin.bulk import FILE, carry_out, chosen, chosen_groups, names_in
+from admin.bulk import FILE, carry_out, chosen, chosen_groups, name_of, names_in
 from admin.context import Admin, now
 from admin.options import Command, collection_option, dry_run_option, force_option, json_messages, pass_admin
 from admin.output import json_is_wanted
@@ -97,7 +97,7 @@ def _set_tracked(
         raise click.UsageError("Say where: either --collection NAME or --all-collections")
     wanted = names if file is None else names_in(file)
     if file is not None and not wanted:
-        raise InvalidInputError(f"{file.name} names no package; nothing was changed")
+        raise InvalidInputError(f"{name_of(file)} names no package; nothing was changed")
 
     def question(session: Session) -> str | None:
         if tracked or not everything:

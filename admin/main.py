@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from admin import interrupts
 from admin.context import Admin
-from admin.options import Group, config_option, refuse_odd_characters, takes_collection
+from admin.options import Group, config_option, refuse_odd_words, takes_collection
 from koschei import __version__, logs
 from koschei.db.faults import first_line
 from koschei.errors import ConfigError, KojiRefusal, KoscheiError, UserError
@@ -172,7 +172,7 @@ def cli(ctx: click.Context, config_paths: tuple[Path, ...], collection: str | No
     A command does all that it was asked for, or nothing. Those that work in steps say so in their help, and finish when
     they are run again.
     """
-    refuse_odd_characters([collection or ""], ctx)
+    refuse_odd_words([collection or ""], ctx)
     admin = ctx.ensure_object(Admin)
     admin.config_paths, admin.collection, admin.debug = config_paths, collection, debug
     logs.configure("DEBUG" if debug else "WARNING", "text")

@@ -1,7 +1,7 @@
 """How commands take their arguments: shared options, help with examples, and three things that click does otherwise.
 
 Negative numbers are arguments, not options. A yes/no option takes `true` and `false` too, and means it. `--collection`
-is understood before and after the command. No word may have characters that a terminal would act on.
+is understood before and after the command. No word may be endless, or have characters that a terminal would act on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ NEGATIVE = re.compile(r"-\d+(\.\d+)?")
 COUNT = click.IntRange(1, 10**9)
 COUNT_OR_ALL = click.IntRange(0, 10**9)
 SECONDS = click.IntRange(1, 10**7)
+LONGEST_WORD = 4096
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0"}
 
@@ -39,10 +40,14 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        refuse_odd_characters(args, ctx, "\n\t" if self.lines else "")
+        refuse_odd_words(args, ctx, "\n\t" if self.lines else "")
         # click would take -5 for an option; behind a --, everything is an argument anyway.
         ctx.ignore_unknown_options = any(NEGATIVE.fullmatch(arg) for arg in args)
-        rest = super().parse_args(ctx, _spelled_out(args, self.params))
+        try:
+            rest = super().parse_args(ctx, _spelled_out(args, self.params))
+        except click.UsageError:
+            ctx.close()  # nobody else closes the files that were opened before
+            raise
         for value in ctx.params.values():
             for word in value if isinstance(value, tuple) else (value,):
                 if ctx.ignore_unknown_options and "--" not in args and isinstance(word, str):
@@ -75,9 +80,11 @@ def write_examples(formatter: click.HelpFormatter, examples: Iterable[str]) -> N
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
-def refuse_odd_characters(words: Iterable[str], ctx: click.Context, allowed: str = "") -> None:
-    """Raise UsageError for control characters, and for bytes that are not UTF-8 (Python has them as surrogates)."""
+def refuse_odd_words(words: Iterable[str], ctx: click.Context, allowed: str = "") -> None:
+    """Raise UsageError for control characters, bytes that are not UTF-8 (Python has them as surrogates), and no end."""
     for word in words:
+        if len(word) > LONGEST_WORD:
+            raise click.UsageError(f"'{word[:60]}...' is too long: {len(word)} characters", ctx)
         for character in word:
             if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
                 what = "is not UTF-8" if character >= "\ud800" else f"has the control character {character!r}"

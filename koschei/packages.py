@@ -25,6 +25,7 @@ from koschei.koji.session import KojiSession
 from koschei.model import Cause, Collection, LogEntry, Package, PackageGroupRelation, UnappliedChange
 from koschei.queries.unknown import unknown_packages
 from koschei.rules.doubt import plausible_loss
+from koschei.rules.names import listed
 from koschei.rules.states import SkipReason
 from koschei.transitions import changing, lock_packages
 
@@ -194,7 +195,7 @@ def parse_arch_override(value: str, known_arches: Sequence[str]) -> str:
     if unknown:
         hint = " (^ belongs in front of all names)" if any(name.startswith("^") for name in unknown) else ""
         raise InvalidInputError(
-            f"Unrecognized arch in arch override: {', '.join(unknown)}{hint}. Known are: {', '.join(known_arches)}"
+            f"Unrecognized arch in arch override: {listed(unknown)}{hint}. Known are: {', '.join(known_arches)}"
         )
     if excluding and not names:
         raise InvalidInputError("An arch override of ^ alone leaves nothing out: name architectures after it")

@@ -1,0 +1,573 @@
+"""Every command against what people type wrongly: nothing is changed, nobody sees a traceback, and all are told why.
+
+It goes through admin.main.COMMANDS and the parameters of each. A command that is added needs a line that works (in
+tests/admin/command_rows.py, or in LINES below), in which each parameter that takes a name has one; and a parameter that
+takes a text must be known here: which kind of names it takes, or that it takes any.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from admin.commands_log import Passing
+from admin.main import COMMANDS, cli
+from admin.options import Command
+from demo.postgres import Postgres
+from koschei.db.engine import Database
+from tests.admin.command_rows import ROWS, RUNNING, fill, fingerprint
+from tests.admin.conftest import NOBODY
+
+
+class Kind(StrEnum):
+    """What a name is the name of."""
+
+    PACKAGE = "foo"
+    COLLECTION = "f27"
+    COLLECTION_GROUP = "fedora"
+    GROUP = "mygroup"
+    USER = "someuser"
+    BUILD = str(RUNNING)
+    SETTING = "koji_config"
+    FILE = "names.txt"
+
+
+# Whoever types these meant the name above; builds, settings and files are not guessed.
+MISSPELLED = {
+    Kind.PACKAGE: "foos",
+    Kind.COLLECTION: "f277",
+    Kind.COLLECTION_GROUP: "fedroa",
+    Kind.GROUP: "mygruop",
+    Kind.USER: "someusre",
+    Kind.BUILD: "987654321",
+    Kind.SETTING: "koji_confg",
+    Kind.FILE: "nams.txt",
+}
+NOT_GUESSED = {Kind.BUILD, Kind.SETTING, Kind.FILE}
+
+# Lines that would work, besides those in ROWS: together they use every parameter that takes a name.
+LINES = {
+    "add-group": ["add-group new foo -m someuser -n"],
+    "add-pkg": ["add-pkg -c f27 foo -n"],
+    "config": ["config show koji_config"],
+    "create-collection-group": ["create-collection-group epel -d EPEL -c f28 f27"],
+    "create-group": ["create-group new --content-from-file names.txt -n"],
+    "delete-collection": ["delete-collection f27 -n"],
+    "edit-collection": ["edit-collection f27 -o 5"],
+    "edit-collection-group": ["edit-collection-group fedora -c f28 f27 -n", "edit-collection-group fedora -d X -n"],
+    "edit-group": ["edit-group mygroup --content-from-file names.txt -n", "edit-group mygroup --new-namespace him -n"],
+    "explain": ["explain -c f27 foo"],
+    "list-builds": ["list-builds -c f27 foo --limit 5"],
+    "list-packages": ["list-packages -c f27 foo --group mygroup"],
+    "log": ["log --user someuser --package foo --since 2026-01-01 --limit 5"],
+    "queue": ["queue -c f27 --limit 5"],
+    "reconcile": ["reconcile -c f27 -n"],
+    "refresh-group": [
+        "refresh-group mygroup --from-file names.txt --force -n",
+        "refresh-group mygroup --regex '^foo$' -n",
+    ],
+    "resolve": ["resolve -c f27 foo --timeout 5 -n"],
+    "set-arch-override": ["set-arch-override -c f27 foo x86_64 -n", "set-arch-override --group mygroup i386 -n"],
+    "set-priority": ["set-priority -c f27 foo 5 -n", "set-priority -c f27 --group mygroup 5 -n"],
+    "show-package": ["show-package -c f27 foo"],
+    "track": [
+        "track -c f27 foo -n",
+        "track -c f27 --group mygroup -n",
+        "track -c f27 --from-file names.txt -n",
+    ],
+    "untrack": [
+        "untrack -c f27 foo -n",
+        "untrack -c f27 --group mygroup -n",
+        "untrack -c f27 --from-file names.txt -n",
+    ],
+}
+
+# Parameters by what they take. ANY: whatever can be written; what makes sense is said by other tests.
+ANY = None
+PARAMETERS: dict[str, Kind | None] = {
+    "arches": ANY,
+    "bugzilla_product": ANY,
+    "bugzilla_version": ANY,
+    "build_group": ANY,
+    "build_id": Kind.BUILD,
+    "collection": Kind.COLLECTION,
+    "content": Kind.FILE,
+    "contents": Kind.COLLECTION,
+    "dest_tag": ANY,
+    "display_name": ANY,
+    "distgit": ANY,
+    "distgit_group": ANY,
+    "file": Kind.FILE,
+    "group": Kind.GROUP,
+    "key": Kind.SETTING,
+    "maintainers": ANY,  # of people who may never have logged in
+    "master": Kind.COLLECTION,
+    "more": Kind.COLLECTION,
+    "names": Kind.PACKAGE,
+    "new_name": ANY,
+    "new_namespace": ANY,
+    "package": Kind.PACKAGE,
+    "packages": Kind.PACKAGE,
+    "patterns": Kind.PACKAGE,
+    "regex": ANY,
+    "since": ANY,
+    "target": ANY,
+    "until": ANY,
+    "url": ANY,
+    "user": Kind.USER,
+}
+IN_COMMAND = {
+    ("add-group", "group"): ANY,
+    ("create-collection", "name"): ANY,
+    ("create-collection-group", "name"): ANY,
+    ("create-group", "group"): ANY,
+    ("delete-collection", "name"): Kind.COLLECTION,
+    ("delete-collection-group", "name"): Kind.COLLECTION_GROUP,
+    ("edit-collection", "name"): Kind.COLLECTION,
+    ("edit-collection-group", "name"): Kind.COLLECTION_GROUP,
+    ("explain", "name"): Kind.PACKAGE,
+    ("grant-admin", "name"): Kind.USER,
+    ("list-builds", "name"): Kind.PACKAGE,
+    ("revoke-admin", "name"): Kind.USER,
+    ("set-notice", "content"): ANY,
+    ("show-collection", "name"): Kind.COLLECTION,
+    ("show-package", "name"): Kind.PACKAGE,
+}
+
+# What nobody means to type. Numbers are nonsense for what takes names, and too large for what takes numbers.
+EMPTY, BLANK, LONG, HUGE, NEGATIVE, SLASHES = "", "  ", "x" * 300, "9" * 40, "-1", "a/b/c"
+ODD = ("a\0b", "a\nb", "a\x1b[2Jb", "a\udcffb", "a" * 10_000)
+TEXTS = (EMPTY, BLANK, LONG)
+NAMES = (*TEXTS, HUGE, SLASHES)
+NUMBERS = (EMPTY, BLANK, LONG, HUGE, NEGATIVE, "1.5", "many")
+# ... but for these, which mean something.
+FINE = {
+    ("config", "key", EMPTY): "all settings",
+    ("create-collection-group", "contents", EMPTY): "no collection",
+    ("create-collection-group", "more", EMPTY): "no collection",
+    ("edit-collection", "order", NEGATIVE): "below all others",
+    ("edit-collection-group", "contents", EMPTY): "no collection",
+    ("edit-collection-group", "more", EMPTY): "no collection",
+    ("set-arch-override", "arches", EMPTY): "what Koji and the source package allow",
+    ("set-arch-override", "arches", BLANK): "the same",
+    ("set-notice", "content", LONG): "a long notice",
+    ("set-priority", "value", NEGATIVE): "put off",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line that would work, and one of the words in it."""
+
+    command: str
+    words: tuple[str, ...]
+    param: click.Parameter
+    at: int
+
+    def with_word(self, word: str) -> tuple[str, ...]:
+        return (*self.words[: self.at], word, *self.words[self.at + 1 :])
+
+    @property
+    def kind(self) -> Kind | None:
+        assert self.param.name is not None
+        if self.param.name == "names" and self.command.startswith("set-") and "--group" in self.words:
+            return Kind.GROUP
+        return IN_COMMAND.get((self.command, self.param.name), PARAMETERS.get(self.param.name))
+
+
+def lines(name: str) -> list[str]:
+    """The lines of a command that would work; a dry run of those that write, as far as they have one."""
+    return [ROWS[name].line, *LINES.get(name, ())]
+
+
+def leaf(words: Sequence[str]) -> click.Command:
+    """The command that a line runs."""
+    found = cli.get_command(click.Context(cli), words[0])
+    assert found is not None
+    if isinstance(found, click.Group):
+        found = found.get_command(click.Context(found), words[1])
+        assert found is not None
+    return found
+
+
+def takes_words(param: click.Parameter) -> bool:
+    return not (isinstance(param, click.Option) and (param.is_flag or param.is_bool_flag))
+
+
+def passes_on(name: str) -> bool:
+    """Whether a command's words are another program's."""
+    return any(isinstance(param.type, click.types.UnprocessedParamType) for param in leaf([name, "show"]).params)
+
+
+OURS = [name for name in COMMANDS if not passes_on(name)]
+
+
+def cases(name: str) -> Iterator[Case]:
+    """Every word that is a parameter's value, in every line of a command."""
+    for line in lines(name) if not passes_on(name) else ():
+        words = shlex.split(line)
+        command = leaf(words)
+        start = 2 if isinstance(cli.get_command(click.Context(cli), words[0]), click.Group) else 1
+        parser = command.make_parser(click.Context(command))
+        values, _, _ = parser.parse_args(words[start:])
+        for param in command.params:
+            found = values.get(param.name or "")
+            for value in found if isinstance(found, list | tuple) else (found,):
+                if takes_words(param) and isinstance(value, str):
+                    yield Case(name, tuple(words), param, words.index(value, start))
+
+
+# The world
+
+
+@dataclass
+class Terminal:
+    """Somebody who mistypes."""
+
+    env: dict[str, str]
+    database: Database
+    before: dict[str, str]
+
+    def run(self, *words: str, input: bytes | None = None) -> Result:
+        """Run a line; what was not meant to be raised is a failure."""
+        result = CliRunner(env=self.env).invoke(cli, list(words), input=input, prog_name="koschei-admin")
+        shown = [word[:80] for word in words]
+        assert result.exception is None or isinstance(result.exception, SystemExit), (shown, result.exc_info)
+        assert result.exit_code in (0, 1, 2, 3), (shown, result.output)
+        assert "Traceback" not in result.output, shown
+        return result
+
+    def refused(self, *words: str, status: Sequence[int] = (1, 2), input: bytes | None = None) -> str:
+        """Run a line that must be refused; what was said about it."""
+        result = self.run(*words, input=input)
+        shown = [word[:80] for word in words]
+        assert result.exit_code in status, (shown, result.exit_code, result.output)
+        assert result.stdout == "", shown
+        assert "Error: " in result.stderr, shown
+        assert len(result.stderr) < 1500, shown
+        assert "\x1b" not in result.stderr, shown
+        return result.stderr
+
+    def assert_untouched(self) -> None:
+        """The database is as it was, the audit log too."""
+        assert fingerprint(self.database) == self.before
+
+
+@pytest.fixture(scope="module")
+def world(
+    postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path, Database]]:
+    folder = tmp_path_factory.mktemp("every_command")
+    url = postgres.create_database("every_command", migrated_template)
+    fill(url)
+    (folder / "names.txt").write_text("foo\nbar\n")
+    (folder / "settings.toml").write_text(f'db_url = "{url}"\n')
+    database = Database(url)
+    yield url, folder, database
+    database.dispose()
+    postgres.drop_database("every_command")
+
+
+@pytest.fixture
+def terminal(
+    world: tuple[str, Path, Database],
+    make_shell: Callable[[str], object],  # it puts back what a command does to logging
+    monkeypatch: pytest.MonkeyPatch,
+) -> Terminal:
+    _, folder, database = world
+    monkeypatch.chdir(folder)
+    settings = str(folder / "settings.toml")
+    env = {"KOSCHEI_CONFIG": settings, "SUDO_USER": "alice", "KOSCHEI__KOJI_CONFIG__SERVER": NOBODY}
+    return Terminal(env, database, fingerprint(database))
+
+
+# The tables are complete
+
+
+def test_every_command_has_a_line_that_works() -> None:
+    assert sorted(COMMANDS) == sorted(ROWS)
+    assert [name for name in LINES if name not in COMMANDS] == []
+
+
+def test_it_is_known_what_every_parameter_takes() -> None:
+    for name in OURS:
+        for param in leaf([name, "show"]).params:
+            if takes_words(param) and isinstance(param.type, click.types.StringParamType | click.File):
+                known = (name, param.name) in IN_COMMAND or param.name in PARAMETERS
+                assert known, f"which kind of names does {param.name} of {name} take?"
+
+
+def test_every_parameter_that_takes_a_name_has_one_in_some_line() -> None:
+    for name in OURS:
+        used = {case.param.name for case in cases(name) if case.kind is not None}
+        wanted = {
+            param.name
+            for param in leaf([name, "show"]).params
+            if takes_words(param) and IN_COMMAND.get((name, param.name or ""), PARAMETERS.get(param.name or ""))
+        }
+        assert wanted - used == set(), name
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name in LINES and "koji" not in name])
+def test_the_lines_that_nobody_mistyped_would_work(terminal: Terminal, name: str) -> None:
+    for line in LINES[name]:
+        if "-n" in line.split() and not ROWS[name].koji:
+            result = terminal.run(*shlex.split(line))
+            assert result.exit_code == 0, (line, result.output)
+    terminal.assert_untouched()
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_wrong_usage_is_told_where_help_is(terminal: Terminal, name: str) -> None:
+    words = shlex.split(ROWS[name].line)
+    command = leaf(words)
+    path = words[:2] if name == "config" else words[:1]
+    said = [terminal.refused(*words, "--no-such-option", status=[2])]
+    assert "No such option" in said[0]
+    if all(param.nargs != -1 for param in command.params):
+        room = sum(isinstance(param, click.Argument) for param in command.params)
+        said.append(terminal.refused(*words, *["surplus"] * (room + 1), status=[2]))
+        assert "unexpected extra argument" in said[-1]
+    if any(param.required for param in command.params):
+        said.append(terminal.refused(*path, status=[2]))
+        assert "Missing " in said[-1]
+    for text in said:
+        assert f"Try 'koschei-admin {' '.join(path)} --help' for help." in text
+    terminal.assert_untouched()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["alembic"], 2, "which of its commands?"),
+        (["alembic", "nonsense"], 2, "invalid choice"),
+        (["alembic", "downgrade", "nonsense"], 1, "nonsense"),
+        (["psql"], 1, "psql is not installed"),
+        (["no-such-command"], 2, "No such command"),
+        (["set-prioritty", "foo", "1"], 2, "Did you mean 'set-priority'?"),
+        (["-c", "a\0b", "explain", "foo"], 2, "control character"),
+        (["--no-such-option", "status"], 2, "No such option"),
+    ],
+    ids=str,
+)
+def test_what_other_programs_are_told_wrongly_is_an_answer_too(
+    terminal: Terminal, words: list[str], status: int, says: str
+) -> None:
+    terminal.env["PATH"] = ""
+    result = terminal.run(*words)
+    assert result.exit_code == status
+    assert says in result.output
+    terminal.assert_untouched()
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if any(case.kind for case in cases(name))])
+def test_a_name_that_nobody_knows_is_refused_with_one_that_looks_like_it(terminal: Terminal, name: str) -> None:
+    for case in cases(name):
+        kind = case.kind
+        if kind is None:
+            continue
+        wrong = MISSPELLED[kind]
+        said = terminal.refused(*case.with_word(wrong))
+        assert wrong in said, case
+        if kind not in NOT_GUESSED:
+            assert f"Did you mean {kind}" in said, (case, said)
+    terminal.assert_untouched()
+
+
+def nonsense(case: Case) -> Iterator[str]:
+    """What must be refused as a parameter's value. Where Koji is asked first, it is away: that will do, too."""
+    if isinstance(case.param.type, click.types.StringParamType | click.File):
+        takes_names = case.kind is not None or case.param.name in ("new_name", "name", "group", "maintainers")
+        yield from NAMES if takes_names else TEXTS
+    else:
+        yield from NUMBERS
+
+
+def created(case: Case, word: str) -> bool:
+    """Whether a name is given, for which a number or several lines may do."""
+    return case.kind is None and word == HUGE
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if any(True for _ in cases(name))])
+def test_empty_long_and_senseless_words_are_refused(terminal: Terminal, name: str) -> None:
+    for case in cases(name):
+        for word in nonsense(case):
+            if (name, case.param.name, word) not in FINE and not created(case, word):
+                terminal.refused(*case.with_word(word), status=(1, 2, 3) if ROWS[name].koji else (1, 2))
+    terminal.assert_untouched()
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if any(True for _ in cases(name))])
+def test_characters_that_a_terminal_would_act_on_are_refused(terminal: Terminal, name: str) -> None:
+    for case, word in itertools.product(cases(name), ODD):
+        command = leaf(case.words)
+        if not (isinstance(command, Command) and command.lines and word == "a\nb"):
+            assert "'a" in terminal.refused(*case.with_word(word), status=[2])
+    terminal.assert_untouched()
+
+
+# Files
+
+CONTENTS = {
+    b"": "no package",
+    b" \n\n": "no package",
+    b"# only a comment\n": "no package",
+    b"foo\xff": "not UTF-8",
+    b"fo\0o": "Invalid package list",
+    b"a/b/c": "Invalid package list",
+    b"foo, bar": "Invalid package list",
+    b'["foo", 1]': "Invalid package list",
+    b"[": "not JSON",
+    b"foo nope gone": "gone, nope",
+    b"f" * 3000: "don't exist",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if any(case.kind is Kind.FILE for case in cases(name))])
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: repr(content[:20]))
+def test_a_file_that_is_no_list_of_packages_is_refused(terminal: Terminal, name: str, content: bytes) -> None:
+    Path("wrong.txt").write_bytes(content)
+    for case in cases(name):
+        if case.kind is Kind.FILE:
+            words = [word for word in case.with_word("wrong.txt") if word != "--force"]
+            words += ["--append"] if name == "refresh-group" else []  # nothing else is wrong
+            assert CONTENTS[content] in terminal.refused(*words, status=[1])
+            words[words.index("wrong.txt")] = "-"
+            assert CONTENTS[content] in terminal.refused(*words, status=[1], input=content)
+            words[words.index("-")] = "."
+            terminal.refused(*words, status=[2])
+    terminal.assert_untouched()
+
+
+# What exists, what is the same, what cannot be
+
+REFUSED = (
+    ("add-group mygroup", "Group already exists: mygroup"),
+    ("create-group mygroup", "Group already exists: mygroup"),
+    ("edit-group someuser/own --make-global --new-name mygroup", "Group already exists: mygroup"),
+    ("create-collection f27 -d X -t f27", "there is a collection f27"),
+    ("edit-collection f27 --new-name f28", "there is a collection f28"),
+    ("branch-collection f27 f28 -d X -t f28", "exists already: f28"),
+    ("branch-collection f27 f27 -d X -t f28", "exists already: f27"),
+    ("fork-collection f27 f28 -d X -t f28", "exists already: f28"),
+    ("create-collection-group fedora -d X", "there is a collection group fedora"),
+    ("set-priority -c f27 foo 2147483648", "out of range"),
+    ("set-priority -c f27 --static foo -2147483648", "out of range"),
+    ("set-priority -c f28 new 5", "Packages don't exist in f28: new"),
+    ("cleanup --older-than 1", "at least 2|Minimal allowed value is 2 months"),
+    ("cleanup --older-than 100000", "give fewer months"),
+    ("edit-collection f27 -p nan", "makes no sense"),
+    ("edit-collection f27 -p 1e999", "makes no sense"),
+    ("edit-collection f27 -p -1", "makes no sense"),
+    ("edit-group mygroup --new-namespace a/b", "Invalid group name"),
+    ("edit-group mygroup --new-name edit --new-namespace him", "would be the address of another page"),
+    ("set-arch-override foo z80", "Unrecognized arch"),
+    ("list-packages nope 'f*'", "Packages don't exist: nope"),
+    ("delete-group mygroup", "say --force"),
+    ("delete-collection f26", "say --force"),
+    ("delete-collection-group fedora", "say --force"),
+    ("untrack --all -c f27", "say --force"),
+)
+WRONG_USAGE = (
+    ("edit-collection f27", "Say what to change"),
+    ("edit-collection-group fedora", "Say what to change"),
+    ("edit-collection-group fedora f27", "collections follow --contents"),
+    ("edit-group mygroup", "Say what to change"),
+    ("track foo", "Say where"),
+    ("track -c f27", "Say which packages"),
+    ("list-builds", "Name a package, or say --running"),
+    ("list-packages --names --json", "cannot be had at once"),
+    ("refresh-group mygroup --regex '('", "is not a regular expression"),
+    ("log --since yesterday", "is not a time"),
+    ("log --until 0001-01-01T00:00+14:00", "is not a time"),
+    ("set-priority -c f27 foo", "Missing argument"),
+)
+
+
+@pytest.mark.parametrize(("line", "says"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_what_cannot_be_is_refused_with_the_reason(terminal: Terminal, line: str, says: str) -> None:
+    said = terminal.refused(*shlex.split(line), status=[1])
+    assert any(word in said for word in says.split("|")), said
+    terminal.assert_untouched()
+
+
+@pytest.mark.parametrize(("line", "says"), WRONG_USAGE, ids=[line for line, _ in WRONG_USAGE])
+def test_words_that_make_no_sense_together_are_wrong_usage(terminal: Terminal, line: str, says: str) -> None:
+    assert says in terminal.refused(*shlex.split(line), status=[2])
+    terminal.assert_untouched()
+
+
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        ("add-group new foo -m him -n", "add-group new foo foo -m him -m him -n"),
+        ("add-pkg -c f27 new -n", "add-pkg -c f27 new new -n"),
+        ("track -c f27 new -n", "track -c f27 new new -n"),
+        ("untrack -c f27 foo -n", "untrack -c f27 foo foo -n"),
+        ("set-priority -c f27 foo 7 -n", "set-priority -c f27 foo foo 7 -n"),
+        ("set-priority -c f27 --group mygroup 7 -n", "set-priority -c f27 --group mygroup mygroup 7 -n"),
+        ("set-arch-override foo i386 -n", "set-arch-override foo foo 'i386 i386' -n"),
+        ("resolve -c f28 foo -n", "resolve -c f28 foo foo -n"),
+        ("edit-collection-group fedora -c f27 -n", "edit-collection-group fedora -c f27 f27 -n"),
+        ("list-packages foo", "list-packages foo foo"),
+    ],
+)
+def test_the_same_name_twice_is_the_same_as_once(terminal: Terminal, line: str, twice: str) -> None:
+    once, again = (terminal.run(*shlex.split(words)) for words in (line, twice))
+    assert once.exit_code == 0, once.output
+    assert once.stdout != ""
+    if "resolve" in line and "not resolved" in once.stderr:
+        pytest.fail(once.stderr)
+    assert (again.exit_code, again.stdout) == (0, once.stdout)
+    terminal.assert_untouched()
+
+
+# Options that every command has
+
+
+def test_whatever_says_something_says_it_as_json_too() -> None:
+    without = {name for name in OURS if "--json" not in {o for p in leaf([name, "show"]).params for o in p.opts}}
+    assert without <= {"completion", "create-db"}
+
+
+def test_whatever_changes_much_can_be_tried_first() -> None:
+    options = {name: {o for p in leaf([name, "show"]).params for o in p.opts} for name in OURS}
+    for name in (
+        "add-pkg",
+        "branch-collection",
+        "cleanup",
+        "delete-collection",
+        "delete-group",
+        "edit-group",
+        "fork-collection",
+        "reconcile",
+        "refresh-group",
+        "resolve",
+        "retention",
+        "set-arch-override",
+        "set-priority",
+        "track",
+        "untrack",
+    ):
+        assert {"-n", "--dry-run"} <= options[name], name
+    for name in ("delete-collection", "delete-collection-group", "delete-group", "revoke-admin", "untrack"):
+        assert {"-f", "--force"} <= options[name], name
+
+
+def test_only_those_that_pass_words_on_are_not_ours() -> None:
+    assert {name for name in COMMANDS if name not in OURS} == {"alembic", "psql"}
+    assert isinstance(leaf(["psql"]), Passing)
