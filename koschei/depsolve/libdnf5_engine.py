@@ -207,13 +207,16 @@ class Libdnf5Resolver:
         found = set(answer.problems)
         if problems.UNEXPLAINED in found and request.rich:
             found.discard(problems.UNEXPLAINED)
-            found.update(self.explain(request))
+            found.update(self.explain(request, key))
         return Answer(False, tuple(sorted(found | set(request.problems))), frozenset())
 
-    def explain(self, request: Request) -> list[str]:
+    def explain(self, request: Request, key: str) -> list[str]:
         """libsolv has no words for a condition that is met when what follows from it cannot be had."""
-        alone = [text for text in request.rich if not self.solve([text, *self.group], "").resolved]
-        return [problems.problem([problems.CONFLICTING, f"{text} cannot be met"]) for text in alone or request.rich]
+        unexplained = (problems.UNEXPLAINED,)
+        alone = [text for text in request.rich if self.solve([text, *self.group], key).problems == unexplained]
+        return [
+            problems.problem([problems.cannot_have(text, key), problems.CONFLICTING]) for text in alone or request.rich
+        ]
 
     def distances(self, key: str) -> Mapping[str, int]:
         return self.distances_in.walk(self.requests[key].starts)

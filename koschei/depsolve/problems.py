@@ -21,6 +21,11 @@ def nothing_provides(text: str, key: str) -> str:
     return f"nothing provides {text} needed by {key}.src"
 
 
+def cannot_have(text: str, key: str) -> str:
+    """Said of a BuildRequire of request `key` that has providers."""
+    return f"package {key}.src requires {text}, but none of the providers can be installed"
+
+
 def problem(sentences: Iterable[str]) -> str:
     """`Problem: a`, then a line ` - b` for each further sentence that takes part; each is said once."""
     return "Problem: " + "\n - ".join(dict.fromkeys(sentences))

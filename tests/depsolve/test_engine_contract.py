@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from koschei.depsolve import Answer, Nevra, Resolver
+from koschei.depsolve import Answer, Nevra, RepositoryCache, Resolver, engine
+from koschei.errors import ConfigError, RepositoryBroken
 from tests.depsolve.repositories import Rpm
+from tests.depsolve.worlds import worlds
 
 Installs = Callable[..., set[str]]
 Resolve = Callable[..., Answer]
@@ -236,27 +240,60 @@ def test_requires_of_scriptlets_count(open_resolver: Open) -> None:
     assert {package.name for package in resolver.resolve("pkg").installed} == {"a", "b", "c", "z"}
 
 
-NAMES = "abcdefgh"
-WEAK = st.lists(st.sampled_from([*NAMES, "v", "w"]), max_size=2)
+def test_what_cannot_be_resolved_leaves_other_answers_alone(open_resolver: Open) -> None:
+    rpms = [Rpm("a-1-1.noarch"), Rpm("b-1-1.noarch", requires=["gone"]), Rpm("c-1-1.noarch", conflicts=["a"])]
+    requests = {
+        "good": ["a"],
+        "missing": ["a", "nope"],
+        "broken": ["b"],
+        "conflict": ["a", "c"],
+        "rich": ["(b if a)", "a"],
+    }
+    resolver = open_resolver(rpms, requests, group=["a"])
+    good = resolver.resolve("good")
+    for key in ("missing", "broken", "conflict", "rich"):
+        answer = resolver.resolve(key)
+        assert not answer.resolved
+        assert answer.problems
+        assert answer.installed == frozenset()
+        assert resolver.resolve("good") == resolver.base() == good
+        assert resolver.resolve(key) == answer
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Mapping[str, Any]], dict[str, list[str]]]:
-    rpms: list[Mapping[str, Any]] = []
-    for name in NAMES:
-        for version in draw(st.sets(st.sampled_from("123"), min_size=1, max_size=2)):
-            rpms.append(
-                {
-                    "nevra": f"{name}-{version}-1.noarch",
-                    "requires": draw(st.lists(st.sampled_from([*NAMES, "v", "w", "(a or v)", "b > 1"]), max_size=3)),
-                    "provides": draw(st.lists(st.sampled_from(["v", "w"]), max_size=1)),
-                    "conflicts": draw(st.lists(st.sampled_from([*NAMES, "v"]), max_size=1)),
-                    "recommends": draw(WEAK),
-                    "supplements": draw(WEAK),
-                }
-            )
-    wanted = st.lists(st.sampled_from([*NAMES, "v", "w", "(v if a)", "(v without c)", "nowhere"]), max_size=4)
-    return rpms, {key: draw(wanted) for key in ("one", "two", "three", "four")}
+def test_an_architecture_nobody_knows_has_only_what_fits_all(installs: Installs, resolve: Resolve) -> None:
+    rpms = [Rpm("a-1-1.x86_64"), Rpm("b-1-1.noarch")]
+    assert installs(rpms, ["b"], arch="quantum64") == {"b"}
+    assert resolve(rpms, ["a"], arch="quantum64").problems == ("No package found for: a",)
+
+
+@pytest.mark.parametrize("arch", ["", "x86 64", "../x86_64", "x\n86"])
+def test_what_cannot_be_an_architecture_is_a_config_error(open_resolver: Open, arch: str) -> None:
+    with pytest.raises(ConfigError, match=r"dependency\.resolve_for_arch"):
+        open_resolver([], {}, arch=arch)
+
+
+def test_metadata_the_library_cannot_read_is_a_broken_repository(
+    repository: Callable[..., Path], cache: RepositoryCache, engine_name: str
+) -> None:
+    with cache.local(repository([Rpm("a-1-1.noarch")])) as local:
+        local.primary.write_bytes(zstandard.compress(b"<metadata><package"))
+        with pytest.raises(RepositoryBroken, match=local.name):
+            engine(engine_name).open(local, build_group=[], requests={}, ignore_weak_deps=True, arch="x86_64")
+
+
+def test_a_resolver_needs_its_repository_only_to_be_opened(
+    repository: Callable[..., Path], cache: RepositoryCache, engine_name: str
+) -> None:
+    """Others may evict it from the cache while questions are still being asked."""
+    made = repository([Rpm("a-1-1.noarch", requires=["/usr/share/b"]), Rpm("b-1-1.noarch", files=["/usr/share/b"])])
+    with cache.local(made) as local:
+        options: dict[str, Any] = {"build_group": [], "ignore_weak_deps": True, "arch": "x86_64"}
+        resolver = engine(engine_name).open(local, requests={"pkg": ["a"]}, **options)
+        assert [path.name for path in local.folder.iterdir() if path.name.startswith(".")] == []
+        cache.discard(local.folder)
+    assert {package.name for package in resolver.resolve("pkg").installed} == {"a", "b"}
+    assert resolver.distances("pkg") == {"a": 1, "b": 2}
+    resolver.close()
 
 
 @settings(max_examples=40)

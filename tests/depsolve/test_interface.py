@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,5 +35,17 @@ def test_a_nevra_that_is_none_is_refused(text: str) -> None:
 
 
 def test_an_unknown_engine_is_a_config_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'zypp'.*solv"):
+    with pytest.raises(ConfigError, match=r"'zypp'.*solv, libdnf5"):
         engine("zypp")
+
+
+@pytest.mark.parametrize("placeholder", [False, True])
+def test_an_engine_whose_library_is_absent_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, placeholder: bool
+) -> None:
+    """The package libdnf5 on PyPI is a module with nothing in it."""
+    monkeypatch.setitem(sys.modules, "libdnf5", ModuleType("libdnf5") if placeholder else None)
+    monkeypatch.delitem(sys.modules, "libdnf5.base", raising=False)
+    with pytest.raises(ConfigError, match=r"dependency\.engine: .*libdnf5.*python3-libdnf5") as caught:
+        engine("libdnf5")
+    assert len(str(caught.value).splitlines()) == 1
