@@ -122,7 +122,10 @@ class KojiConfig(Section):
 class DependencyConfig(Section):
     """How build dependencies are resolved."""
 
-    engine: Literal["solv"] = Field(default="solv", description="The solver library.")
+    engine: Literal["solv", "libdnf5"] = Field(
+        default="solv",
+        description="The solver: libsolv itself (fast), or the package manager's library, which must be installed.",
+    )
     ignore_weak_deps: bool = Field(
         default=True, description="Do not install Recommends and Supplements (as Koji's buildroots do)."
     )
