@@ -10,7 +10,7 @@ from koschei.db import schema
 from koschei.db.engine import Database, address
 from koschei.db.grants import granted
 from koschei.db.revisions import SchemaState
-from koschei.errors import KoscheiError
+from koschei.errors import KojiError, KoscheiError, ServiceError
 from koschei.koji.session import KojiSession
 
 
@@ -87,9 +87,13 @@ def _checked(name: str, look: Callable[[], str]) -> Check:
 
 
 def _koji(config: Config) -> str:
+    server = config.koji_config.server
     with KojiSession(config.koji_config, anonymous=True) as koji:
-        koji.read("getAPIVersion")
-    return f"{config.koji_config.server} answers"
+        try:
+            koji.read("getAPIVersion")
+        except KojiError as error:
+            raise ServiceError(f"{error} (asked: {server})") from error
+    return f"{server} answers"
 
 
 def _solver() -> str:

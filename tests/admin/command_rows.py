@@ -67,7 +67,7 @@ ROWS = {
     "create-collection": Row("create-collection f30 -d 'Fedora 30' -t f30", writes=ONCE, koji=True),
     "create-collection-group": Row("create-collection-group epel -d EPEL -c f27", writes=ONCE),
     "create-db": Row("create-db", needs=Needs.SERVER, writes=Writes.TABLES),
-    "create-group": Row("create-group newgroup --content-from-file names.txt", writes=ONCE),
+    "create-group": Row("create-group filegroup --content-from-file names.txt", writes=ONCE),
     "db-check": Row("db-check", needs=Needs.REPORT),
     "delete-collection": Row("delete-collection --force f26", writes=STEPS),
     "delete-collection-group": Row("delete-collection-group --force fedora", writes=ONCE),

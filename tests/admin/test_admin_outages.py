@@ -81,12 +81,12 @@ def test_every_command_has_a_row() -> None:
     assert ROWS.keys() == COMMANDS.keys(), "add a row to tests/admin/command_rows.py"
 
 
-def test_every_row_is_a_line_that_works(
+def test_every_line_that_does_not_ask_koji_works_while_koji_is_away(
     postgres: Postgres, filled_template: str, make_shell: MakeShell, tmp_path: Path
 ) -> None:
     for number, row in enumerate(ROWS.values()):
         if row.koji or row.needs is Needs.NOTHING:
-            continue  # these are run below, and in test_admin_koji_away
+            continue  # these: below, and in test_admin_koji_away
         name = f"row_{number}"
         result = run(make_shell(postgres.create_database(name, filled_template)), row)
         assert result.exit_code == 0, f"{row.line}: {result.output}"
