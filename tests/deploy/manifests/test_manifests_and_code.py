@@ -29,6 +29,7 @@ from tests.deploy.manifests.manifests import (
     REPOSITORY,
     SERVICES,
     containers,
+    everything,
     find,
     jobs,
     pod_template,
@@ -230,9 +231,9 @@ def test_jobs_are_tried_once_and_end() -> None:
 
 
 def test_cron_jobs_neither_pile_up_nor_run_for_ever() -> None:
-    found = [one["spec"] for one in rendered("production") if one["kind"] == "CronJob"]
-    assert found
-    for spec in found:
+    found = {name: one["spec"] for name, one in everything() if one["kind"] == "CronJob"}
+    assert {name.rpartition("/")[2] for name in found} == {"retention", "refresh-group"}
+    for spec in found.values():
         assert spec["concurrencyPolicy"] == "Forbid"
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 24 * 3600
         assert {"startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit", "timeZone"} <= set(
@@ -264,6 +265,13 @@ def test_the_admin_prompt_says_which_project_it_is() -> None:
     # A variable can be named in those that come after it.
     assert list(environment).index("PROJECT") < list(environment).index("PS1")
     prompt = environment["PS1"]["value"].replace("$(PROJECT)", "koschei-stg")
-    shell = ["/bin/sh", "-i"]
-    shown = subprocess.run(shell, input="exit\n", env={"PS1": prompt}, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["/bin/sh", "-i"],
+        input="exit\n",
+        env={"PS1": prompt},
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,  # an interactive shell would want the terminal that the tests run in
+    )
     assert "[koschei-stg] $ " in shown.stderr
