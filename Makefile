@@ -38,7 +38,7 @@ BUILDAH ?= buildah
 BUILDAH_OPTIONS ?=
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 
-.PHONY: help setup demo test test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
+.PHONY: help setup demo test test-libdnf5 test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
@@ -78,6 +78,9 @@ demo: setup ## start a whole small Koschei world on this machine
 
 test: setup system ## run all tests (ARGS='tests/rules -k priority' for some)
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-libdnf5: setup ## run the solvers' contract against the real libdnf5, in a small Debian made for it (root)
+	@tests/depsolve/libdnf5.sh $(ARGS)
 
 test-deploy: $(DEPLOY_READY) ## run the tests of the deployment: manifests, playbooks, image (not part of make test)
 	$(DEPLOY_PY) -m pytest -o testpaths=tests/deploy $(ARGS)
@@ -150,5 +153,6 @@ system: ## install the system packages that tests need (root), or name them (any
 	else echo "Missing system packages:$$missing. The tests that need them will fail until somebody installs them." >&2; fi
 
 clean: ## remove .venv, caches and the demo's data
+	@! mountpoint -q build/libdnf5/root/proc || umount build/libdnf5/root/proc
 	rm -rf $(VENV) $(DEPLOY_VENV) demo/.run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
