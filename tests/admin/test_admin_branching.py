@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from koschei.db.engine import Database
 from koschei.model import Collection, Package
+from tests.admin.command_rows import fingerprint
 from tests.admin.conftest import MakeShell, Shell, audit_log, package
 from tests.koji_world import KojiWorld, koji_world, source
 
@@ -62,6 +63,19 @@ def test_a_collection_is_forked(koji_shell: Shell, world: KojiWorld) -> None:
     said = koji_shell.ok("fork-collection", "f43", "side", "-d", "Side", "-t", "f28", "--dest-tag", "f28")
     assert said.endswith("Collection f43 forked: side has 3 packages and 3 builds\n")
     assert names(world.database) == ["f43", "side"]
+
+
+@pytest.mark.parametrize("command", ["branch-collection", "fork-collection"])
+def test_copying_is_tried_to_the_end_and_taken_back(koji_shell: Shell, world: KojiWorld, command: str) -> None:
+    words = (command, "f43", "f28", "-d", "New", "-t", "f28")
+    before = fingerprint(world.database)
+    tried = koji_shell.run(*words, "--dry-run")
+    assert tried.exit_code == 0, tried.output
+    assert "Only tried, nothing was changed" in tried.stderr
+    assert "3 packages and 3 builds" in tried.stdout
+    assert fingerprint(world.database) == before
+    assert koji_shell.ok(*words) == tried.stdout
+    assert names(world.database) == ["f28", "f43"]
 
 
 @pytest.mark.parametrize("command", ["branch-collection", "fork-collection"])

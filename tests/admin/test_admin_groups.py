@@ -277,9 +277,7 @@ def test_people_are_made_administrators_and_listed(shell: Shell, database: Datab
     assert json.loads(shell.ok("list-users", "--admins", "--json")) == [{"name": "bob", "admin": True, "groups": 0}]
     refused = shell.run("revoke-admin", "bob")
     assert refused.exit_code == 1
-    assert (
-        "Nobody but bob administers. Leave nobody who can on the pages?" in refused.stderr
-    )
+    assert "Nobody but bob administers. Leave nobody who can on the pages?" in refused.stderr
     shell.ok("revoke-admin", "bob", "--force")
     assert json.loads(shell.ok("list-users", "--admins", "--json")) == []
     assert shell.run("grant-admin", "bop").exit_code == 1
