@@ -133,7 +133,8 @@ class Runner:
                         self.pulse.standby()
                         self.listener.wait(min(self.settings.interval, 5.0))
                         continue
-                    one_pass = one_pass or self._prepared()
+                    self._require_tables()
+                    one_pass = one_pass or self.service.prepare(self.context)
                     report = self._timed(one_pass)
                 except Exception as error:  # the frame is what services heal in: whatever it was is tried again
                     self._failed(error)
@@ -141,13 +142,12 @@ class Runner:
             self._close()
         log.info("stopped")
 
-    def _prepared(self) -> Callable[[], PassReport]:
-        """The service's pass, once the database has the tables that this code needs."""
+    def _require_tables(self) -> None:
+        """Before each pass, not only the first: the database may be migrated under us, past what this code can use."""
         with self.context.database.begin() as session:
             found = readiness(session)
         if not found.usable:
-            raise DatabaseError(f"{found.words} (koschei-admin create-db)")
-        return self.service.prepare(self.context)
+            raise DatabaseError(found.words)
 
     def _timed(self, one_pass: Callable[[], PassReport]) -> PassReport:
         started = time.monotonic()

@@ -10,6 +10,7 @@ import click
 from backend.frame import Runner, Service
 from koschei import logs
 from koschei.config import load
+from koschei.db import schema
 from koschei.errors import ConfigError
 
 SERVICES = {
@@ -37,14 +38,19 @@ def main(name: str, debug: bool) -> None:
     """Run a backend SERVICE: build-resolver, polling, repo-resolver, scheduler or watcher.
 
     Configuration comes from KOSCHEI_CONFIG (files or folders, default /etc/koschei). SIGTERM stops it cleanly.
+    Exit status: 2 the settings are wrong; 3 the database's tables are not those that this version needs.
     """
     try:
         config = load()
         logs.configure("DEBUG" if debug else config.logging.level, config.logging.format, service=name)
         runner = Runner(service(name), config)
+        hindrance = schema.hindrance(config.database_url())
     except ConfigError as error:
         click.echo(f"koschei-backend: {error}", err=True)
         sys.exit(2)
+    if hindrance is not None:
+        click.echo(f"koschei-backend: {hindrance}", err=True)
+        sys.exit(3)
     runner.run()
 
 

@@ -49,10 +49,15 @@ STATEMENT_TIMEOUT = "SET statement_timeout = '30s'"
 
 
 def create_app(
-    config: Config, database: Database | None = None, *, clock: Callable[[], datetime] = context.system_clock
+    config: Config,
+    database: Database | None = None,
+    *,
+    clock: Callable[[], datetime] = context.system_clock,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> Flask:
     """The application for these settings. Errors: ConfigError without flask.SECRET_KEY.
 
+    `leaving` tells whether the process is about to stop: it is not ready then, and answers whatever still comes.
     It connects to the database with the first request that needs it: an outage at the start heals by itself.
     """
     app = Flask(__name__)
@@ -62,7 +67,7 @@ def create_app(
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
     event.listen(database.engine, "connect", _limit_statements)
-    context.install(app, context.Frontend(config, database, clock))
+    context.install(app, context.Frontend(config, database, clock, leaving))
     for part in (static_files, headers, filters, present, errors):
         part.install(app)
     app.jinja_env.globals["koschei_version"] = koschei.__version__

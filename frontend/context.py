@@ -28,11 +28,12 @@ CURSOR_ARGUMENTS = ("after", "before", "key", "at", "last_seen_ts")
 
 @dataclass(frozen=True)
 class Frontend:
-    """What the application was made with; `clock` answers the present moment."""
+    """What the application was made with; `clock` answers the present moment, `leaving` whether it will stop."""
 
     config: Config
     database: Database
     clock: Callable[[], datetime]
+    leaving: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ def live() -> Response:
 
 @blueprint.get("/healthz/ready")
 def ready() -> Response:
-    """The database answers and has the tables this code needs."""
+    """The database answers and has the tables this code needs, and the process is going to stay."""
+    if context.frontend().leaving():
+        return _text(503, "This process is stopping: ask another one")
     try:
         found = readiness(context.session())
     except (DatabaseError, DBAPIError):

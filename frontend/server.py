@@ -11,6 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from frontend.app import POOL, create_app
+from frontend.leave import Leave
 from koschei import logs
 from koschei.config import Config
 
@@ -18,9 +19,10 @@ from koschei.config import Config
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with our settings: no configuration file, no command line of its own."""
 
-    def __init__(self, config: Config, options: dict[str, Any]) -> None:
+    def __init__(self, config: Config, options: dict[str, Any], leave: Leave) -> None:
         self._config = config
-        self._options = options
+        self._options = {**options, "when_ready": lambda _arbiter: leave.install()}
+        self._leave = leave
         super().__init__()
 
     def load_config(self) -> None:
@@ -32,7 +34,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         """The application: made in each worker, so that no database connection crosses a fork."""
         logs.configure(self._config.logging.level, self._config.logging.format, service="frontend")
-        return create_app(self._config)
+        return create_app(self._config, leaving=self._leave.begun)
 
 
 def options(bind: str, workers: int) -> dict[str, Any]:

@@ -83,6 +83,18 @@ def look(url: str) -> SchemaState:
             ) from error
 
 
+def hindrance(url: str) -> str | None:
+    """Why a process of this code must not even start on that database; None when it may.
+
+    It may when PostgreSQL does not answer: that passes, and the process finds out what is there when it does.
+    """
+    try:
+        found = look(url)
+    except DatabaseError:
+        return None
+    return None if found.usable else f"The database cannot be used: {found.words}"
+
+
 def current(url: str) -> str | None:
     """The revision the database is at; None when it is empty."""
     return look(url).found

@@ -319,7 +319,7 @@ def test_it_starts_without_a_database_and_works_when_there_is_one(serve: Serve, 
         assert service.health.status("ready") == 503
         assert [e["log_level"] for e in logs if e["event"].startswith("pass failed")] == ["warning"]
     own_postgres.start()
-    wait_until(lambda: "no tables" in service.health.facts()["error"], 60)
+    wait_until(lambda: "no Koschei tables" in service.health.facts()["error"], 60)
     upgrade(url)
     wait_until(lambda: service.health.status("ready") == 200, 60)
 

@@ -87,6 +87,18 @@ def test_it_is_not_ready_for_a_schema_that_nobody_knows(client: FlaskClient, dat
     assert "no Koschei tables" in response.text
 
 
+def test_it_is_not_ready_when_it_is_about_to_stop_but_answers(config: Config, database: Database) -> None:
+    leaving: list[bool] = []
+    client = create_app(config, database, leaving=lambda: bool(leaving)).test_client()
+    assert client.get("/healthz/ready").status_code == 200
+    leaving.append(True)
+    response = client.get("/healthz/ready")
+    assert response.status_code == 503
+    assert "stopping" in response.text
+    assert client.get("/healthz/live").status_code == 200
+    assert client.get("/").status_code == 200
+
+
 def test_an_outage_of_the_database_is_told_and_does_not_kill(outage: FlaskClient) -> None:
     page = outage.get("/package/foo?collection=f44")
     assert page.status_code == 503
