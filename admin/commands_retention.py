@@ -59,10 +59,7 @@ def keep(admin: Admin, apply: bool, dry_run: bool, as_json: bool) -> None:
 
     Without --apply, it only tells. What a package's present answer rests on stays, however old. Made for a CronJob, and
     not one transaction: it works in small steps that are committed one by one and let the services go on. When it is
-    interrupted, run it again.
-
-    Binary packages that no build and no change names any more go only while both resolvers are stopped: a running one
-    may be about to name them.
+    interrupted, run it again. Binary packages that no build and no change names any more go at the end.
     """
     settings = admin.config.retention
     steps = retention.policy_steps(settings, now())
@@ -86,11 +83,7 @@ def keep(admin: Admin, apply: bool, dry_run: bool, as_json: bool) -> None:
 def _apply(admin: Admin, steps: Sequence[Step], show: Show) -> tuple[list[str], dict[Kind, int]]:
     done: dict[Kind, int] = {}
     messages = _carry_out(admin, "Retention", steps, done, show)
-    hindrance = orphans.hindrance(admin.database)
-    if hindrance is None:
-        messages += orphans.sweep(admin.database, admin.actor, "Retention", progress=_progress(admin, done, show))
-    else:
-        click.echo(f"Orphaned dependencies stay: {hindrance}", err=True)
+    messages += orphans.sweep(admin.database, admin.actor, "Retention", progress=_progress(admin, done, show))
     return messages, done
 
 

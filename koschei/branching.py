@@ -25,6 +25,7 @@ from koschei.audit import Actor
 from koschei.collections import Fields
 from koschei.db.engine import Database
 from koschei.db.locks import LockSpace, trying_lock
+from koschei.dependencies import naming
 from koschei.errors import AlreadyExistsError, DatabaseError, NotAllowedError
 from koschei.koji.session import KojiSession
 from koschei.model import (
@@ -144,6 +145,7 @@ def _in_one_snapshot(begin: Begin, work: Callable[[Session], T]) -> T:
         try:
             with begin() as session:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                naming(session)
                 return work(session)
         except (DatabaseError, IntegrityError) as error:
             cause = error.orig if isinstance(error, IntegrityError) else getattr(error.__cause__, "orig", None)
@@ -229,6 +231,7 @@ COPY_PACKAGES = """
 COPY_OF_BUILDS = """
     INSERT INTO {table} (build_id, {columns})
     SELECT m.new_id, {t_columns} FROM copied_build AS m JOIN {table} AS t ON t.build_id = m.old_id
+    ORDER BY m.new_id
 """
 
 COPY_RESOLUTIONS = """
@@ -285,7 +288,7 @@ def _copy(session: Session, old_id: int, new_id: int, *, since: datetime | None)
         **_columns("build", "b", Build, "id", "package_id", "copied_from"),
     )
     for model in (KojiTask, BuildDependencies, AppliedChange):
-        run(COPY_OF_BUILDS, table=model.__tablename__, **_columns("columns", "t", model, "id", "build_id"))
+        run(COPY_OF_BUILDS, table=model.__tablename__, **_columns("columns", "t", model, "id", "number", "build_id"))
     run(COPY_RESOLUTIONS, **_columns("columns", "t", ResolutionChange, "id", "package_id"))
     run(COPY_PROBLEMS, **_columns("columns", "t", ResolutionProblem, "resolution_id"))
     run(COPY_STATES, **_columns("columns", "t", PackageStateChange, "id", "package_id", "build_id"))

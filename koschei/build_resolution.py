@@ -189,8 +189,8 @@ def compare(session: Session, build: Build, distances: Callable[[], Mapping[str,
         changes = dependency_changes(before, after, distances())
     session.execute(delete(AppliedChange).where(AppliedChange.build_id == build.id))
     rows = [
-        {"build_id": build.id, "prev_dep_id": prev, "curr_dep_id": curr, "distance": distance}
-        for prev, curr, distance in change_rows(changes, {})
+        {"build_id": build.id, "position": position, "prev_dep_id": prev, "curr_dep_id": curr, "distance": distance}
+        for position, (prev, curr, distance) in enumerate(change_rows(changes, {}))
     ]
     if rows:
         session.execute(insert(AppliedChange), rows)

@@ -1,4 +1,8 @@
-"""Binary packages as ids: get or create them in bulk, and pack the set of a build into a few hundred bytes."""
+"""Binary packages as ids: get or create them in bulk, and pack the set of a build into a few hundred bytes.
+
+Who stores ids anywhere (a build's set, changes, copies of them) does it in a transaction that has called `naming`
+before: until its end nobody deletes a dependency. koschei.orphans, which does, waits for such transactions.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -15,6 +20,9 @@ from sqlalchemy.orm import Session
 from koschei.depsolve.interface import Nevra
 from koschei.model import BuildDependencies, Dependency
 from koschei.rules.evr import sort_key
+
+# ROW SHARE: those who name do not wait for each other, only for koschei.orphans and it for them.
+NAMING = text("LOCK TABLE dependency_sweep IN ROW SHARE MODE; SELECT generation FROM dependency_sweep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +37,36 @@ class StoredDependency:
     arch: str
 
 
+def naming(session: Session) -> int:
+    """Keep all dependencies in place until the end of the transaction; how many times some were deleted before.
+
+    As the first statement of a REPEATABLE READ transaction it also comes before the snapshot: LOCK TABLE takes none.
+    """
+    return session.scalar(NAMING) or 0
+
+
 class DependencyIds:
-    """Remembers which NEVRA has which id; the least recently used are forgotten beyond `capacity`."""
+    """Remembers which NEVRA has which id; the least recently used are forgotten beyond `capacity`.
+
+    All of them are forgotten when dependencies have been deleted since. For one thread.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self._generation = 0
         self._ids: OrderedDict[Nevra, int] = OrderedDict()
 
     def ids(self, session: Session, nevras: Iterable[Nevra]) -> dict[Nevra, int]:
         """The id of each NEVRA, creating rows for new ones. Two processes may create the same one at once.
 
-        New rows become visible to others with the caller's commit; ids are remembered only by `remember`.
+        New rows become visible to others with the caller's commit; ids are remembered only by `remember`. Until the end
+        of the transaction nobody deletes dependencies: they may be stored, and so may those of builds of packages that
+        the caller has locked.
         """
+        generation = naming(session)
+        if generation != self._generation:
+            self._ids.clear()
+            self._generation = generation
         wanted = list(nevras)
         found = {nevra: self._ids[nevra] for nevra in wanted if nevra in self._ids}
         missing = sorted(set(wanted) - found.keys())
@@ -53,7 +79,7 @@ class DependencyIds:
         return found
 
     def remember(self, ids: dict[Nevra, int]) -> None:
-        """Keep ids whose rows are committed."""
+        """Keep what `ids` answered last, now that it is committed."""
         for nevra, number in ids.items():
             self._ids[nevra] = number
             self._ids.move_to_end(nevra)
@@ -112,12 +138,7 @@ def pack(ids: Iterable[int]) -> bytes:
 def unpack(packed: bytes) -> list[int]:
     """The ids that `pack` was given, ascending."""
     raw = zlib.decompress(packed)
-    ids = []
-    total = 0
-    for delta in struct.unpack(f">{len(raw) // 4}I", raw):
-        total += delta
-        ids.append(total)
-    return ids
+    return list(accumulate(struct.unpack(f">{len(raw) // 4}I", raw)))
 
 
 def store_dependencies(session: Session, build_id: int, ids: Iterable[int]) -> None:

@@ -164,7 +164,7 @@ def test_packages_take_their_history_with_them(koji: KojiWorld) -> None:
         assert [(task.arch, task.state) for task in tasks] == [("noarch", 2), ("x86_64", 5)]
         packed = session.scalars(select(BuildDependencies.packed_ids).where(BuildDependencies.build_id == bad.id))
         assert packed.one() == b"123"
-        changes = select(AppliedChange).where(AppliedChange.build_id == bad.id).order_by(AppliedChange.id)
+        changes = select(AppliedChange).where(AppliedChange.build_id == bad.id).order_by(AppliedChange.position)
         found = [
             (change.prev and change.prev.version, change.curr and change.curr.version, change.distance)
             for change in session.scalars(changes)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, func, select, text
 from sqlalchemy.orm import Session
 
-from koschei import orphans, retention
+from koschei import retention
 from koschei.audit import Actor
 from koschei.config.schema import RetentionConfig
 from koschei.db.engine import Database
 from koschei.dependencies import load_dependencies, store_dependencies
-from koschei.errors import InvalidInputError, ServiceError
+from koschei.errors import InvalidInputError
 from koschei.model import (
     AppliedChange,
     Base,
@@ -382,66 +382,3 @@ def test_less_than_two_months_and_more_than_a_calendar_are_refused(months: int) 
 )
 def test_months_are_those_of_the_calendar(now: tuple[int, int, int], months: int, before: tuple[int, int, int]) -> None:
     assert retention.months_before(datetime(*now, 7, tzinfo=UTC), months) == datetime(*before, 7, tzinfo=UTC)
-
-
-# Orphaned dependencies
-
-
-def fill_dependencies(database: Database) -> None:
-    """Dependencies named in each of the ways there are, and two that nothing names."""
-    with filling(database) as world:
-        package = world.package("foo", world.collection())
-        build = world.build(package, COMPLETE, 5, changes=[("before", "1-1", None, 1), ("after", None, "1-1", 1)])
-        world.pending(package, ("gone", "1-1", None, 1), ("come", None, "1-1", 1))
-        store_dependencies(world.session, build.id, [world.dependency("packed", "1-1")])
-        world.dependency("orphan", "1-1")
-        world.dependency("orphan", "2-1")
-
-
-def names(database: Database) -> set[str]:
-    with database.begin() as session:
-        return set(session.scalars(select(Dependency.name)))
-
-
-def test_only_dependencies_that_nothing_names_go(database: Database) -> None:
-    fill_dependencies(database)
-    assert orphans.count(database) == 2
-    assert orphans.hindrance(database) is None
-    assert orphans.sweep(database, ALICE, "Retention", progress=quiet) == ["Retention: Deleted 2 orphaned dependencies"]
-    assert names(database) == {"before", "after", "gone", "come", "packed"}
-    assert orphans.sweep(database, ALICE, "Retention", progress=quiet) == []
-
-
-def test_orphans_stay_while_a_resolver_runs(database: Database, database_url: str) -> None:
-    fill_dependencies(database)
-    resolver = Database(database_url, application_name="koschei-build-resolver")
-    try:
-        with resolver.begin() as session:
-            session.execute(text("SELECT 1"))
-        reason = orphans.hindrance(database)
-        assert reason is not None
-        assert "build-resolver running" in reason
-        with pytest.raises(ServiceError, match="build-resolver running"):
-            orphans.sweep(database, ALICE, "Retention", progress=quiet)
-    finally:
-        resolver.dispose()
-    assert "orphan" in names(database)
-
-
-def test_orphans_stay_when_a_resolver_has_run_since_they_were_looked_for(database: Database) -> None:
-    fill_dependencies(database)
-    named, pulse = orphans._named(database)
-    ids = orphans._orphans(database, named, 0)
-    with filling(database) as world:
-        world.service("repo-resolver")
-    with pytest.raises(ServiceError, match="ran meanwhile"):
-        orphans._delete(database, pulse, ids)
-    assert "orphan" in names(database)
-
-
-@given(st.lists(st.lists(st.integers(1, 5000), unique=True)))
-def test_what_is_named_is_remembered_exactly(sets: list[list[int]]) -> None:
-    named = orphans.Named()
-    for ids in sets:
-        named.add(sorted(ids))
-    assert {i for i in range(5100) if i in named} == {i for ids in sets for i in ids}

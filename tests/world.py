@@ -210,6 +210,8 @@ class World:
             }
             for name, before, after, distance in changes
         ]
+        if table is AppliedChange:
+            rows = [{**row, "position": position} for position, row in enumerate(rows)]
         if rows:
             self.session.execute(insert(table), rows)
 

@@ -10,7 +10,7 @@ from koschei.model.collections import (
     CollectionStateChange,
     RepositoryResolution,
 )
-from koschei.model.dependencies import AppliedChange, Dependency, UnappliedChange
+from koschei.model.dependencies import AppliedChange, Dependency, DependencySweep, UnappliedChange
 from koschei.model.groups import GroupACL, PackageGroup, PackageGroupRelation
 from koschei.model.notices import AdminNotice
 from koschei.model.outbox import OutboxEvent
@@ -34,6 +34,7 @@ __all__ = [
     "CollectionGroupRelation",
     "CollectionStateChange",
     "Dependency",
+    "DependencySweep",
     "Environment",
     "GroupACL",
     "KojiTask",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -94,3 +94,5 @@ class BuildDependencies(Base):
 
     build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
     packed_ids: Mapped[bytes] = mapped_column(LargeBinary)
+    # In the order in which sets were stored, whatever their build: what is newer than a number is found at once.
+    number: Mapped[int] = mapped_column(Identity(always=False), unique=True)

@@ -1,9 +1,13 @@
-"""Binary packages that builds depended on, and how that set changed between builds."""
+"""Binary packages that builds depended on, and how that set changed between builds.
+
+What names a binary package has no foreign key to it: a check and a lock for each row would be half the work of
+branching a collection. koschei.dependencies and koschei.orphans see to it that nothing names what is not there.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, LargeBinary, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from koschei.model.base import Base, Id, Name
 
@@ -23,20 +27,39 @@ class Dependency(Base):
     evr_key: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class DependencySweep(Base):
+    """One row: how many times dependencies have been deleted. Its table is locked by who names or deletes some."""
+
+    __tablename__ = "dependency_sweep"
+    __table_args__ = (CheckConstraint("id = 1", "one"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    generation: Mapped[int]
+
+
 class AppliedChange(Base):
     """A difference between the dependencies of a build and those of the build before it."""
 
     __tablename__ = "applied_change"
-    __table_args__ = (CheckConstraint("prev_dep_id IS DISTINCT FROM curr_dep_id", "differ"),)
+    __table_args__ = (
+        CheckConstraint("prev_dep_id IS DISTINCT FROM curr_dep_id", "differ"),
+        # Finds all changes of a binary package: both ids of a change belong to one name, and what was added has only
+        # the second. It also finds whatever is named as the first; the second is in the set of the change's build.
+        Index("ix_applied_change_dep_id", text("coalesce(prev_dep_id, curr_dep_id)")),
+    )
 
-    id: Mapped[Id]
-    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), index=True)
-    prev_dep_id: Mapped[int | None] = mapped_column(ForeignKey("dependency.id"), index=True)
-    curr_dep_id: Mapped[int | None] = mapped_column(ForeignKey("dependency.id"), index=True)
+    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     distance: Mapped[int | None] = mapped_column(Integer)
+    prev_dep_id: Mapped[int | None]
+    curr_dep_id: Mapped[int | None]
 
-    prev: Mapped[Dependency | None] = relationship(foreign_keys=[prev_dep_id])
-    curr: Mapped[Dependency | None] = relationship(foreign_keys=[curr_dep_id])
+    prev: Mapped[Dependency | None] = relationship(
+        primaryjoin=lambda: foreign(AppliedChange.prev_dep_id) == remote(Dependency.id), viewonly=True
+    )
+    curr: Mapped[Dependency | None] = relationship(
+        primaryjoin=lambda: foreign(AppliedChange.curr_dep_id) == remote(Dependency.id), viewonly=True
+    )
 
 
 class UnappliedChange(Base):
@@ -47,9 +70,13 @@ class UnappliedChange(Base):
 
     id: Mapped[Id]
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)
-    prev_dep_id: Mapped[int | None] = mapped_column(ForeignKey("dependency.id"))
-    curr_dep_id: Mapped[int | None] = mapped_column(ForeignKey("dependency.id"))
+    prev_dep_id: Mapped[int | None]
+    curr_dep_id: Mapped[int | None]
     distance: Mapped[int | None] = mapped_column(Integer)
 
-    prev: Mapped[Dependency | None] = relationship(foreign_keys=[prev_dep_id])
-    curr: Mapped[Dependency | None] = relationship(foreign_keys=[curr_dep_id])
+    prev: Mapped[Dependency | None] = relationship(
+        primaryjoin=lambda: foreign(UnappliedChange.prev_dep_id) == remote(Dependency.id), viewonly=True
+    )
+    curr: Mapped[Dependency | None] = relationship(
+        primaryjoin=lambda: foreign(UnappliedChange.curr_dep_id) == remote(Dependency.id), viewonly=True
+    )

@@ -41,7 +41,7 @@ class Changes:
 
 # The kind follows koschei.rules.changes, the order koschei.rules.suspects; tests hold them equal.
 _CHANGES = """
-    SELECT a.id, a.distance, coalesce(c.name, p.name) AS name,
+    SELECT a.distance, coalesce(c.name, p.name) AS name,
            p.epoch AS p_epoch, p.version AS p_version, p.release AS p_release, p.arch AS p_arch,
            c.epoch AS c_epoch, c.version AS c_version, c.release AS c_release, c.arch AS c_arch,
            CASE WHEN p.id IS NULL THEN 'added' WHEN c.id IS NULL THEN 'removed'
@@ -57,7 +57,7 @@ _ORDER = """
     x.name,
     coalesce(x.p_epoch, x.c_epoch), coalesce(x.p_version, x.c_version) COLLATE "C",
     coalesce(x.p_release, x.c_release) COLLATE "C", coalesce(x.p_arch, x.c_arch) COLLATE "C",
-    x.c_epoch, x.c_version COLLATE "C", x.c_release COLLATE "C", x.c_arch COLLATE "C", x.id
+    x.c_epoch, x.c_version COLLATE "C", x.c_release COLLATE "C", x.c_arch COLLATE "C"
 """
 
 

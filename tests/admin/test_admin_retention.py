@@ -10,7 +10,6 @@ import pytest
 
 from admin import commands_retention
 from koschei.db.engine import Database
-from koschei.model import Dependency
 from koschei.rules.states import BuildState
 from tests.admin.conftest import Shell, audit_log
 from tests.world import NOW, World, filling
@@ -101,20 +100,6 @@ def test_retention_is_carried_out(shell: Shell, database: Database) -> None:
     assert {"to_delete": dict.fromkeys(json.loads(shell.ok("retention", "--json"))["to_delete"], 0)} == {
         "to_delete": json.loads(shell.ok("retention", "--json"))["to_delete"]
     }
-
-
-def test_orphaned_dependencies_wait_until_no_resolver_runs(shell: Shell, database: Database, database_url: str) -> None:
-    resolver = Database(database_url, application_name="koschei-repo-resolver")
-    try:
-        with resolver.begin() as session:
-            session.connection()
-            result = shell.run("retention", "--apply")
-    finally:
-        resolver.dispose()
-    assert result.exit_code == 0
-    assert "Orphaned dependencies stay: repo-resolver running; scale both resolvers to 0" in result.stderr
-    with database.begin() as session:
-        assert session.query(Dependency).count() == 1
 
 
 def test_ctrl_c_between_batches_says_what_to_do_and_another_run_finishes(
