@@ -62,14 +62,14 @@ def carry_out(
     *,
     dry_run: bool = False,
     force: bool = False,
-    ask: Callable[[Session], str | None] = lambda session: None,
+    ask: Callable[[Session], str | None] | None = None,
     title: str = "",
 ) -> None:
     """Most commands: ask if there is a question, do the work in one transaction, say what was done.
 
     `ask` returns the question; `force` and a dry run need no answer. `title`: what a progress bar says.
     """
-    if not force and not dry_run:
+    if ask is not None and not force and not dry_run:
         with admin.reading() as session:
             question = ask(session)
         if question is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -173,15 +173,6 @@ def identity(environ: Mapping[str, str]) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid-{uid}"
-
-
-def say(messages: Iterable[str | None]) -> None:
-    """Print what was done; a command that found nothing to do says so."""
-    said = [message for message in messages if message is not None]
-    for message in said:
-        click.echo(message)
-    if not said:
-        click.echo("Nothing to change: it is like that already", err=True)
 
 
 def now() -> datetime:

@@ -50,3 +50,15 @@ def test_an_empty_notice_is_refused(session: Session) -> None:
     with pytest.raises(InvalidInputError, match="clear-notice"):
         notices.set_notice(session, ALICE, " \n")
     assert notices.current(session) is None
+
+
+@pytest.mark.parametrize("content", ["x" * 4001, "a\0b", "a\x1b[2Jb", "a\udcffb"])
+def test_a_notice_that_no_page_can_show_is_refused(session: Session, content: str) -> None:
+    with pytest.raises(InvalidInputError, match="The notice has"):
+        notices.set_notice(session, ALICE, content)
+    assert notices.current(session) is None
+
+
+def test_a_notice_may_have_lines(session: Session) -> None:
+    notices.set_notice(session, ALICE, "Koji is down.\n\tIt will be back.")
+    assert notices.current(session) == "Koji is down.\n\tIt will be back."
