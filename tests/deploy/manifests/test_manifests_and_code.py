@@ -77,7 +77,7 @@ def test_commands_exist(name: str, container: Object) -> None:
         case "koschei-admin":
             parse(arguments)
         case "koschei-frontend":
-            assert arguments == []
+            frontend.main.main.make_context(program, arguments)
     assert "args" not in container
 
 
@@ -184,9 +184,11 @@ def test_pods_have_the_time_they_need_to_end() -> None:
     for service in SERVICES:
         assert pod(service)["terminationGracePeriodSeconds"] > STOP_SECONDS + 2
     spec = pod("frontend")
-    _, pause = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    # gunicorn's own patience comes after preStop; Kubernetes counts both.
-    assert spec["terminationGracePeriodSeconds"] > int(pause) + options("x:1", 2)["graceful_timeout"]
+    program, *arguments = spec["containers"][0]["command"]
+    drain = frontend.main.main.make_context(program, arguments).params["drain"]
+    assert drain >= 10, "routers need some seconds to hear of it"
+    # gunicorn's own patience comes after it.
+    assert spec["terminationGracePeriodSeconds"] > drain + options("x:1", 2)["graceful_timeout"]
 
 
 def test_the_frontend_is_never_short_of_pods() -> None:
