@@ -1,39 +1,38 @@
-"""Branch a collection of a distribution's size, and delete it again, while somebody reads pages.
+"""Branch a collection of a distribution's size, and delete it again, while the frontend answers.
 
-    python -m bench.branching [--packages 24000] [--builds 200000] [--changes 1000000] [--days 180]
+    python -m bench.branching [--packages 24000] [--builds 200000] [--changes 1000000] [--days 180 29] [--readers 2]
 
-Fills a private PostgreSQL, then measures `koschei.branching` and the longest wait of readers who ask what the pages of
-the frontend ask. Builds are spread evenly over so many days; with `--days 29` a branch copies every one of them.
-The last line is JSON.
+Fills a private PostgreSQL, starts the real `koschei-frontend` on it, and runs `koschei-admin branch-collection` and
+`koschei-admin delete-collection --force` as they are installed, with the stand-in of demo/ for Koji. Meanwhile readers
+load pages and the API over HTTP, without a pause between requests but a short one. Builds are spread evenly over so
+many days; with 29 a branch copies every one of them. The last line is JSON; bench/README.md has figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select, text
 
+from bench.readers import Readers, free_port, frontend
+from demo.hub import Hub, HubServer
 from demo.postgres import Postgres
-from koschei import branching
-from koschei.audit import Actor
-from koschei.branching import Wish
 from koschei.db.engine import Database
 from koschei.db.schema import upgrade
-from koschei.model import Collection, Environment, Package
-from koschei.queries import collections as collection_queries
-from koschei.queries import package as package_queries
+from koschei.model import Build, Collection, Package
 
-ACTOR = Actor(Environment.ADMIN, "bench")
 DEPENDENCIES = 75_000
 
 FILL = """
@@ -55,11 +54,11 @@ INSERT INTO koji_task (build_id, task_id, arch, state, started, finished)
     SELECT id, task_id + 10000000 + n, 'arch' || n, 2, started, finished FROM build, generate_series(1, 3) AS n;
 INSERT INTO build_dependencies (build_id, packed_ids)
     SELECT id, decode(repeat(md5(id::text), 25), 'hex') FROM build;
-INSERT INTO applied_change (build_id, prev_dep_id, curr_dep_id, distance)
-    SELECT b.id, 1 + (random() * ({dependencies} / 2 - 1))::int,
+INSERT INTO applied_change (build_id, position, prev_dep_id, curr_dep_id, distance)
+    SELECT b.id, i / {builds}, 1 + (random() * ({dependencies} / 2 - 1))::int,
            {dependencies} / 2 + 1 + (random() * ({dependencies} / 2 - 1))::int, 1 + i %% 5
     FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM build) AS b
-    JOIN generate_series(0, {changes} - 1) AS i ON i %% {builds} = b.n;
+    JOIN generate_series(0, {changes} - 1) AS i ON i %% {builds} = b.n ORDER BY b.n;
 INSERT INTO package_state_change (package_id, prev, new, cause, timestamp, build_id)
     SELECT package_id, 'ok', 'failing', 'build', finished, id FROM build WHERE state = 5;
 INSERT INTO resolution_change (package_id, resolved, timestamp, repo_id)
@@ -89,95 +88,117 @@ def fill(database: Database, sizes: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def reading(url: str) -> Iterator[list[float]]:
-    """Somebody reads pages all the while; how long each took, in seconds."""
-    waits: list[float] = []
-    troubles: list[BaseException] = []
-    done = threading.Event()
-    database = Database(url, application_name="reader", pool_size=1)
-
-    def read() -> None:
-        try:
-            number = 0
-            while not done.is_set():
-                begin = time.monotonic()
-                look(database, number)
-                waits.append(time.monotonic() - begin)
-                number += 1
-                done.wait(0.02)
-        except BaseException as error:
-            troubles.append(error)
-
-    thread = threading.Thread(target=read)
-    thread.start()
+def koji(folder: Path) -> Iterator[HubServer]:
+    """A Koji that has the targets f27 and f28."""
+    hub = Hub(folder)
+    hub.add_user("koschei", password="koschei")  # noqa: S106 - it guards nothing
+    for name in ("f27", "f28"):
+        hub.add_tag(name, arches="x86_64")
+        hub.add_tag(f"{name}-build", arches="x86_64", parents=[name])
+        hub.add_target(name, build_tag=f"{name}-build", dest_tag=name)
+    server = HubServer(hub)
+    server.start()
     try:
-        yield waits
+        yield server
     finally:
-        done.set()
-        thread.join()
-        database.dispose()
-    if troubles:
-        raise troubles[0]
+        server.stop()
+        hub.close()
 
 
-class Targets:
-    """All that branching asks of Koji: it has every target."""
+def environment(folder: Path, url: str, server: HubServer) -> dict[str, str]:
+    """Settings for commands and frontend, as an environment."""
+    config = folder / "koschei.toml"
+    config.write_text(f"""
+db_url = "{url}"
+[flask]
+SECRET_KEY = "{"bench" * 10}"
+[koji_config]
+server = "{server.hub_url}"
+topurl = "{server.topurl}"
+login_method = "login"
+login_args = {{ user = "koschei", password = "koschei" }}
+""")
+    return {**os.environ, "KOSCHEI_CONFIG": str(config), "WEB_CONCURRENCY": "2"}
 
-    def read(self, method: str, name: str) -> dict[str, object]:
-        """Answer getBuildTarget."""
-        assert method == "getBuildTarget"
-        tags = {"build_tag": 1, "build_tag_name": f"{name}-build", "dest_tag": 2, "dest_tag_name": name}
-        return {"id": 1, "name": name, **tags}
+
+def admin(environ: Mapping[str, str], *words: str) -> None:
+    """Run a command of koschei-admin, and fail when it does."""
+    script = Path(sys.executable).parent / "koschei-admin"
+    subprocess.run([script, *words], env=dict(environ), check=True, stdout=subprocess.DEVNULL)
 
 
-def look(database: Database, number: int) -> None:
-    """What the pages of a collection, a package and a build ask."""
+def paths(database: Database, collection: str) -> list[str]:
+    """Pages and API, of a collection that stays."""
     with database.read() as session:
-        found = collection_queries.all_collections(session)
-        collection_queries.grouped(session, found)
-        collection_queries.state_counts(session, [collection.id for collection in found])
-        if not found:
-            return
-        package = session.scalar(
-            select(Package)
-            .where(Package.collection_id == found[-1].id, Package.name >= f"package-{number * 37 % 20_000:06}")
+        of_it = (
+            select(Package.name, Build.id)
+            .join(Collection, Collection.id == Package.collection_id)
+            .join(Build, Build.id == Package.last_build_id)
+            .where(Collection.name == collection)
             .order_by(Package.name)
-            .limit(1)
         )
-        if package is not None:
-            package_queries.history(session, package.id, None, 20)
-            package_queries.resolutions(session, package.id, None, 20)
-            package_queries.state_changes(session, package.id, 20)
+        some = session.execute(of_it).all()[::997]
+    found = ["/", "/collections", f"/collection/{collection}", f"/packages?collection={collection}"]
+    found += [f"/api/v1/packages?collection={collection}"]
+    for name, build_id in some:
+        found += ["/", f"/collection/{collection}", f"/package/{name}", f"/build/{build_id}"]
+        found += [f"/api/v1/packages?name={name}&collection={collection}"]
+    return found
 
 
-def measured(url: str, work: Callable[[], object]) -> dict[str, float]:
-    """How long the work took and how readers fared meanwhile."""
-    with reading(url) as waits:
-        begin = time.monotonic()
-        work()
+@dataclass(frozen=True)
+class Measured:
+    """How long a step took and how readers fared: seconds."""
+
+    seconds: float
+    requests: int
+    failures: int
+    median: float
+    slowest: float
+
+
+@contextmanager
+def measuring(results: dict[str, Measured], name: str, base: str, wanted: list[str], readers: int) -> Iterator[None]:
+    """Read those pages while the block runs."""
+    crowd = Readers(base, wanted, readers)
+    begin = time.monotonic()
+    crowd.start()
+    try:
+        yield
         took = time.monotonic() - begin
-    return {"seconds": round(took, 2), "reads": len(waits), "slowest_read": round(max(waits, default=0.0), 3)}
+    finally:
+        crowd.stop()
+    waits = crowd.waits
+    for failure in crowd.failures[:5]:
+        print(f"  {name}: {failure}", file=sys.stderr)
+    results[name] = Measured(
+        round(took, 2), len(waits), len(crowd.failures), round(statistics.median(waits), 3), round(max(waits), 3)
+    )
 
 
-def run(url: str, sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
+def run(url: str, folder: Path, sizes: Mapping[str, int], readers: int) -> dict[str, Measured]:
     """All measurements, by name."""
     upgrade(url)
     database = Database(url)
+    results: dict[str, Measured] = {}
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
     try:
-        begin = time.monotonic()
         fill(database, sizes)
-        results: dict[str, dict[str, float]] = {"fill": {"seconds": round(time.monotonic() - begin, 2)}}
-        with reading(url) as waits:
-            time.sleep(3)
-        results["nothing"] = {"seconds": 3.0, "reads": len(waits), "slowest_read": round(max(waits), 3)}
-        wish = Wish("Fedora 27", "f28", bugzilla_version="27")
-        koji: Any = Targets()
-        results["branch"] = measured(
-            url, lambda: branching.branch(database.begin, ACTOR, koji, "f27", "f28", wish, now=datetime.now(UTC))
-        )
+        with koji(folder / "koji") as server:
+            environ = environment(folder, url, server)
+            with frontend(environ, port):
+                now = paths(database, "f27")
+                with measuring(results, "nothing", base, now, readers):
+                    time.sleep(5)
+                with measuring(results, "branch", base, now, readers):
+                    branch = ["branch-collection", "f27", "f28", "-d", "Fedora 27", "-t", "f28"]
+                    admin(environ, *branch, "--bugzilla-version", "27")
+                now = paths(database, "f27")
+                with measuring(results, "delete", base, now, readers):
+                    admin(environ, "delete-collection", "--force", "f28")
         with database.begin() as session:
-            assert len(session.scalars(select(Collection)).all()) == 2
-        results["delete"] = measured(url, lambda: branching.delete(database, ACTOR, "f28", force=True))
+            assert session.scalars(select(Collection.name)).all() == ["f27"]
         return results
     finally:
         database.dispose()
@@ -188,24 +209,33 @@ def main() -> None:
     parser.add_argument("--packages", type=int, default=24_000)
     parser.add_argument("--builds", type=int, default=200_000)
     parser.add_argument("--changes", type=int, default=1_000_000)
-    parser.add_argument("--days", type=int, default=180, help="over which the builds are spread [180]")
+    parser.add_argument("--days", type=int, nargs="+", default=[180, 29], help="builds are spread over so many")
+    parser.add_argument("--readers", type=int, default=2, help="who load pages at once [2]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     options = parser.parse_args()
-    sizes = {name: getattr(options, name) for name in ("packages", "builds", "changes", "days")}
-    folder = Path(tempfile.mkdtemp(prefix="koschei-bench-"))
-    folder.chmod(0o711)
-    try:
-        with Postgres(folder) as server:
-            results = run(server.create_database("bench"), sizes)
-    finally:
-        shutil.rmtree(folder)
-    print(f"{'':10}{'seconds':>10}{'reads':>8}{'slowest read':>14}")
-    for name, row in results.items():
-        print(f"{name:10}{row['seconds']:>10.2f}{row.get('reads', ''):>8}{row.get('slowest_read', ''):>14}")
-    line = json.dumps({**sizes, **results})
+    sizes = {name: getattr(options, name) for name in ("packages", "builds", "changes")}
+    figures: list[dict[str, object]] = []
+    print(f"{'days':>4}  {'':8}{'seconds':>9}{'requests':>10}{'failures':>10}{'median':>9}{'slowest':>9}")
+    for days in options.days:
+        folder = Path(tempfile.mkdtemp(prefix="koschei-bench-"))
+        folder.chmod(0o711)
+        try:
+            with Postgres(folder / "postgres") as server:
+                results = run(server.create_database("bench"), folder, {**sizes, "days": days}, options.readers)
+        finally:
+            shutil.rmtree(folder)
+        for name, row in results.items():
+            print(
+                f"{days:>4}  {name:8}{row.seconds:>9.2f}{row.requests:>10}{row.failures:>10}"
+                f"{row.median:>9.3f}{row.slowest:>9.3f}",
+                flush=True,
+            )
+            figures.append({"days": days, "step": name, **vars(row)})
+    line = json.dumps({**sizes, "readers": options.readers, "figures": figures})
     if options.json is not None:
         options.json.write_text(f"{line}\n")
     print(line)
+    sys.exit(any(row["failures"] for row in figures))
 
 
 if __name__ == "__main__":

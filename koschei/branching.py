@@ -275,6 +275,7 @@ def _copy(session: Session, old_id: int, new_id: int, *, since: datetime | None)
         typed = statement.format(**parts).replace(":since", "CAST(:since AS timestamptz)")
         return session.connection().execute(text(typed), values).rowcount
 
+    run("SET LOCAL work_mem = '64MB'")  # the maps of a whole collection fit, and are not written to files
     for name in ("copied_package", "copied_build", "copied_resolution"):
         run(f"DROP TABLE IF EXISTS pg_temp.{name}")
     packages = run(MAP_PACKAGES)
@@ -309,7 +310,7 @@ def _list(prefix: str, names: Iterable[str]) -> str:
 
 # --- Deleting
 
-# What hangs on packages goes first, a table at a time: PostgreSQL would follow it row by row.
+# What hangs on packages goes first, a table at a time: PostgreSQL would follow it row by row, and changes not at all.
 DELETE_BATCH = tuple(
     text(statement)
     for statement in (
@@ -362,7 +363,7 @@ def delete(
                 audit.record(session, actor, begun)
             say(f"{begun}. If it is interrupted, the same command goes on with it")
         done = 0
-        while gone := _delete_batch(begin, collection.id):
+        while gone := _delete_some(begin, collection.id):
             done += gone
             progress(min(done, total), total)
         with begin() as session:
@@ -370,6 +371,8 @@ def delete(
             found = session.scalar(select(Collection).where(Collection.id == collection.id).with_for_update())
             if found is None:
                 return []
+            while _delete_batch(session, collection.id):
+                pass
             session.delete(found)
             return [audit.record(session, actor, f"Collection {name} deleted")]
 
@@ -379,12 +382,16 @@ def _count(session: Session, collection_id: int) -> int:
     return session.scalars(query).one()
 
 
-def _delete_batch(begin: Begin, collection_id: int) -> int:
-    """Delete some packages with all that hangs on them; how many, 0 when there are none."""
+def _delete_some(begin: Begin, collection_id: int) -> int:
     with begin() as session:
-        query = select(Package.id).where(Package.collection_id == collection_id).order_by(Package.id).limit(BATCH)
-        ids = list(session.scalars(query.with_for_update()))
-        if ids:
-            for statement in DELETE_BATCH:
-                session.execute(statement, {"ids": ids})
-        return len(ids)
+        return _delete_batch(session, collection_id)
+
+
+def _delete_batch(session: Session, collection_id: int) -> int:
+    """Delete some packages with all that hangs on them; how many, 0 when there are none."""
+    query = select(Package.id).where(Package.collection_id == collection_id).order_by(Package.id).limit(BATCH)
+    ids = list(session.scalars(query.with_for_update()))
+    if ids:
+        for statement in DELETE_BATCH:
+            session.execute(statement, {"ids": ids})
+    return len(ids)

@@ -290,6 +290,8 @@ def _batch(session: Session, step: Step, after: int, batch: int) -> tuple[int, l
         lock_packages(session, session.scalars(owners, {"ids": ids}).all())
     doomed = _ids(session, rule.select(), ids=ids, before=step.before)
     if doomed:
+        if builds:
+            session.execute(text("DELETE FROM applied_change WHERE build_id = ANY(:ids)"), {"ids": doomed})
         session.execute(rule.delete(), {"ids": doomed})
     return len(doomed), ids
 

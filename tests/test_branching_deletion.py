@@ -118,6 +118,19 @@ def test_an_interrupted_deletion_goes_on(
         assert contents(session)["package"] == 3
 
 
+def test_what_came_at_the_last_moment_goes_with_all_that_is_in_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_collections(database)
+    with database.begin() as session:
+        before = contents(session)
+    monkeypatch.setattr(branching, "_delete_some", lambda begin, collection_id: 0)
+    branching.delete(database, ALICE, "f1", force=True)
+    with database.begin() as session:
+        after = contents(session)
+    assert {name: after[name] * (1 if name in SHARED else 2) for name in after} == before
+
+
 def test_nobody_deletes_what_is_not_there(database: Database) -> None:
     with pytest.raises(NotFoundError, match="Collection not found: f9"):
         branching.delete(database, ALICE, "f9", force=True)

@@ -326,6 +326,7 @@ class Work:
             lock_packages(session, [package_id])
             found = session.scalars(select(Build.id).where(Build.package_id == package_id)).all()
             gone = self.dice.sample(found, len(found) * 2 // 3)
+            session.execute(delete(AppliedChange).where(AppliedChange.build_id.in_(gone)))
             session.execute(delete(Build).where(Build.id.in_(gone)))
 
     def branch_and_delete(self) -> None:

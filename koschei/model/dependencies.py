@@ -1,7 +1,8 @@
 """Binary packages that builds depended on, and how that set changed between builds.
 
-What names a binary package has no foreign key to it: a check and a lock for each row would be half the work of
-branching a collection. koschei.dependencies and koschei.orphans see to it that nothing names what is not there.
+What names a binary package has no foreign key to it, nor have changes to their build: a check and a lock for each row
+would be most of the work of branching a collection. koschei.dependencies and koschei.orphans see to it that nothing
+names what is not there, and who deletes builds deletes their changes before.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class AppliedChange(Base):
         Index("ix_applied_change_dep_id", text("coalesce(prev_dep_id, curr_dep_id)")),
     )
 
-    build_id: Mapped[int] = mapped_column(ForeignKey("build.id", ondelete="CASCADE"), primary_key=True)
+    build_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     distance: Mapped[int | None] = mapped_column(Integer)
     prev_dep_id: Mapped[int | None]

@@ -355,8 +355,7 @@ CREATE TABLE applied_change (
     prev_dep_id BIGINT,
     curr_dep_id BIGINT,
     CONSTRAINT pk_applied_change PRIMARY KEY (build_id, position),
-    CONSTRAINT ck_applied_change_differ CHECK (prev_dep_id IS DISTINCT FROM curr_dep_id),
-    CONSTRAINT fk_applied_change_build_id_build FOREIGN KEY(build_id) REFERENCES build (id) ON DELETE CASCADE
+    CONSTRAINT ck_applied_change_differ CHECK (prev_dep_id IS DISTINCT FROM curr_dep_id)
 );
 CREATE INDEX ix_applied_change_dep_id ON applied_change (coalesce(prev_dep_id, curr_dep_id));
 CREATE TABLE resolution_problem (
