@@ -38,7 +38,7 @@ BUILDAH ?= buildah
 BUILDAH_OPTIONS ?=
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 
-.PHONY: help setup demo test test-libdnf5 test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
+.PHONY: help setup demo test test-upgrade test-libdnf5 test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
@@ -78,6 +78,9 @@ demo: setup ## start a whole small Koschei world on this machine
 
 test: setup system ## run all tests (ARGS='tests/rules -k priority' for some)
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-upgrade: setup ## run an older version's tests on a database migrated for this one (FROM=v3.0.0)
+	@$(PY) -m tests.upgrade.old_tests $(FROM) $(ARGS)
 
 test-libdnf5: setup ## run the solvers' contract against the real libdnf5, in a small Debian made for it (root)
 	@tests/depsolve/libdnf5.sh $(ARGS)

@@ -19,6 +19,8 @@ from koschei.errors import DatabaseError, InvalidInputError, TablesBusy
 from tests.support import wait_until
 from tests.upgrade.releases import REPOSITORY, add_revision
 
+pytestmark = pytest.mark.exact_schema
+
 ADD = 'op.execute("ALTER TABLE base_package ADD COLUMN nick text")'
 REMOVE = 'op.execute("ALTER TABLE base_package DROP COLUMN nick")'
 INDEX = 'index_concurrently("ix_base_package_example", "base_package (name)")'

@@ -16,6 +16,8 @@ from demo.postgres import Postgres
 from koschei.db import migrator, schema
 from koschei.model import Base
 
+pytestmark = pytest.mark.exact_schema
+
 CATALOGUE = {
     "columns": """
         SELECT c.relname, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,

@@ -23,6 +23,8 @@ from tests.upgrade.releases import Release, add_revision
 from tests.upgrade.router import Endpoint, Router
 from tests.world import filling
 
+pytestmark = pytest.mark.exact_schema
+
 PATHS = ("/", "/packages", "/package/hello?collection=f44", "/api/v1/packages", "/collections")
 READERS = 3
 PAUSE = 0.02
