@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from koschei.db import schema
+from koschei.db import migrator, schema
 from koschei.db.engine import Database
 from tests.admin.conftest import MakeShell, Shell, audit_log
+from tests.upgrade.releases import add_revision
 
 SCRIPT = Path(sys.executable).parent / "koschei-admin"
 ROLE = 'o"dd %role'
@@ -96,6 +98,85 @@ def test_db_check_of_a_database_that_is_away_knows_nothing(make_shell: MakeShell
     found = json.loads(away.run("db-check", "--json").stdout)
     assert (found["usable"], found["playbook"], found["database_revision"]) == (False, None, None)
     assert (found["pending_pre"], found["pending_post"]) == (None, None)
+
+
+# upgrades
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This version with two more revisions, one of each half."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    newest = schema.head()
+    add = 'op.execute("ALTER TABLE base_package ADD COLUMN nick text")'
+    add_revision(folder, "8001", newest, "pre", add, "pass")
+    add_revision(folder, "8002", "8001", "post", 'op.execute("ALTER TABLE base_package DROP COLUMN nick")', add)
+    monkeypatch.setattr(schema, "MIGRATIONS", folder)
+
+
+def checked(shell: Shell) -> tuple[int, str | None, list[str], list[str]]:
+    """What db-check tells a playbook."""
+    result = shell.run("db-check", "--json")
+    found = json.loads(result.stdout)
+    return result.exit_code, found["playbook"], found["pending_pre"], found["pending_post"]
+
+
+def test_an_upgrade_is_done_half_by_half(
+    shell: Shell, database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    old = schema.MIGRATIONS
+    first = schema.head()
+    request.getfixturevalue("next_version")
+    assert checked(shell) == (4, "full", ["8001"], ["8002"])
+    assert "run the playbook koschei-full.yml" in shell.run("db-check").stdout
+    refused = shell.run("create-db", "--phase", "post")
+    assert refused.exit_code == 1
+    assert "The pre-deploy half comes first" in refused.stderr
+    assert shell.run("set-notice", "too early").exit_code == 3
+
+    assert shell.ok("create-db", "--phase", "pre") == f"Database upgraded from {first} to 8001 (pre-deploy half)\n"
+    assert shell.ok("create-db", "--phase", "pre") == "The database is at revision 8001 already\n"
+    assert checked(shell) == (0, "rolling", [], ["8002"])
+    assert "the post-deploy half (8002) can follow" in shell.ok("db-check")
+    assert "Admin notice added" in shell.ok("set-notice", "between")
+    with monkeypatch.context() as going_back:
+        going_back.setattr(schema, "MIGRATIONS", old)
+        assert checked(shell) == (0, "rolling", [], [])
+        assert shell.ok("create-db") == "The database is at revision 8001 already\n"
+        assert "Admin notice added" in shell.ok("set-notice", "by the old version")
+
+    assert shell.ok("create-db", "--phase", "post") == "Database upgraded from 8001 to 8002 (post-deploy half)\n"
+    assert checked(shell) == (0, "rolling", [], [])
+    with monkeypatch.context() as going_back:
+        going_back.setattr(schema, "MIGRATIONS", old)
+        assert checked(shell) == (5, None, [], [])
+        for command in (("create-db",), ("create-db", "--phase", "pre"), ("set-notice", "too late")):
+            result = shell.run(*command)
+            assert result.exit_code == 3
+            assert "run the image of Koschei" in result.stderr
+    assert schema.current(database_url) == "8002"
+
+
+def test_both_halves_are_done_at_once_when_everything_is_stopped(shell: Shell, request: pytest.FixtureRequest) -> None:
+    first = schema.head()
+    request.getfixturevalue("next_version")
+    assert shell.ok("create-db") == f"Database upgraded from {first} to 8002\n"
+
+
+def test_tables_that_others_use_are_told_while_it_waits(
+    shell: Shell, database_url: str, monkeypatch: pytest.MonkeyPatch, next_version: None
+) -> None:
+    monkeypatch.setattr(migrator, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(schema, "PATIENCE", 0.7)
+    engine = create_engine(database_url, poolclass=NullPool)
+    with engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM base_package"))
+        result = shell.run("create-db")
+    assert result.exit_code == 3
+    assert result.stderr.count("trying again") == 1
+    assert "The tables are in use" in result.stderr.splitlines()[-1]
+    assert "Database upgraded" in shell.ok("create-db")
 
 
 # the role that the services connect as
