@@ -62,6 +62,7 @@ ROWS = {
     "cancel-build": Row(f"cancel-build {RUNNING}", writes=ONCE),
     "cleanup": Row("cleanup --older-than 2", writes=STEPS),
     "clear-notice": Row("clear-notice", writes=ONCE),
+    "compare-engines": Row("compare-engines -c f27 foo", koji=True),
     "completion": Row("completion bash", needs=Needs.NOTHING),
     "config": Row("config show", needs=Needs.NOTHING),
     "create-collection": Row("create-collection f30 -d 'Fedora 30' -t f30", writes=ONCE, koji=True),
@@ -170,6 +171,8 @@ def fingerprint(database: Database) -> dict[str, str]:
         names = session.scalars(
             text("SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
         ).all()
+        if not names:
+            return {}
         one = "SELECT '{0}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {0} AS t"
         rows = session.execute(text(" UNION ALL ".join(one.format(name) for name in names)))
         return {row[0]: row[1] for row in rows}
