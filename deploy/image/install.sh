@@ -17,10 +17,9 @@ pip=$(echo "$wheelhouse"/tools/pip-*.whl)
 /opt/koschei/bin/python "$pip/pip" install --quiet --no-cache-dir --no-index \
     --find-links "$wheelhouse" --require-hashes --no-deps --ignore-installed --no-compile --no-warn-script-location \
     --disable-pip-version-check --root-user-action ignore --requirement "$wheelhouse/requirements.txt"
-# What an image for running has no use for: others' tests, our demo and benchmarks, and programs that come with libraries.
+# What an image for running has no use for: libraries' own tests, and programs that come with them.
 cd /opt/koschei
 find lib -depth -type d \( -name test -o -name tests \) -path '*/site-packages/*' -exec rm -r {} +
-rm -r lib/python*/site-packages/demo lib/python*/site-packages/bench
 find bin ! -type d ! -name 'koschei-*' ! -name koji ! -name 'python*' -delete
 # The root is read-only later, so compiled now; checked by nobody, so that neither times nor the order of sets show.
 PYTHONHASHSEED=0 /opt/koschei/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/koschei/lib

@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 OLDEST_GLIBC = 17
 """manylinux 2.17 and newer, up to the base image's: wheels for older ones are named 2.17 too."""
-# The parts of the tree that our wheel is made from; see pyproject.toml.
-PACKAGES = ("koschei", "backend", "frontend", "admin", "demo", "bench", "migrations")
+# The parts of the tree that the image's wheel is made from: not the demo, nor the benchmarks.
+PACKAGES = ("koschei", "backend", "frontend", "admin", "migrations")
 SOURCES = (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")
 
 

@@ -60,7 +60,7 @@ def test_all_roles_together_build_a_package(collection: World) -> None:
     roles = {role: collection.start(role) for role in ROLES}
     for container in roles.values():
         ready_in(container)
-    wait_until(lambda: "rnv" in collection.admin("list-packages", "--collection", "f43"), 60, "the packages")
+    wait_until(lambda: "rnv" in collection.admin("list-packages", "--all", "-c", "f43"), 60, "the packages")
     collection.admin("track", "--collection", "f43", "rnv")
     collection.admin("set-priority", "--collection", "f43", "rnv", "10000")
     database = Database(collection.database_url)
