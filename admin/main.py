@@ -36,6 +36,7 @@ COMMANDS = {
     "cancel-build": "repair",
     "cleanup": "retention",
     "clear-notice": "notices",
+    "compare-engines": "engines",
     "completion": "log",
     "config": "status",
     "create-collection": "collections",

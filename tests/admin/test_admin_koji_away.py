@@ -79,7 +79,7 @@ def fall_silent(hub: ScriptedHub) -> None:
 
 
 def fall_silent_after_the_login(hub: ScriptedHub) -> None:
-    for method in ("getBuildTarget", "multiCall", "listTagged", "listPackages", "getAPIVersion"):
+    for method in ("getBuildTarget", "multiCall", "listTagged", "listPackages", "getAPIVersion", "getRepo"):
         hub.say(method, Hang(threading.Event()))
 
 
