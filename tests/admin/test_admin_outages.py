@@ -326,7 +326,7 @@ def test_a_newer_database_is_used_as_long_as_nothing_was_taken_away(make_shell: 
     shell, database = make_shell(filled_url), Database(filled_url)
     next_revision(database, "9001", "pre")
     for row in with_needs(Needs.TABLES):
-        if row.writes is Writes.NOTHING:
+        if row.writes is Writes.NOTHING and not row.koji:  # Koji is away here
             assert run(shell, row).exit_code == 0, row.line
     next_revision(database, "9002", "post")
     before = fingerprint(database)
