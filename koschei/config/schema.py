@@ -7,6 +7,7 @@ Key names are those of the Koschei that people configure today; each field's des
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlencode
@@ -218,6 +219,38 @@ class PublisherConfig(Section):
     modname: str = Field(default="koschei", description="First part of our topics.")
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"expected a network like 10.0.0.0/8: {error}") from error
+
+
+class WebhooksConfig(Section):
+    """How events are delivered to webhooks, which `koschei-admin add-webhook` makes."""
+
+    allow_http: bool = Field(default=False, description="Take addresses that begin with http://, too.")
+    allowed_networks: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Strict(False)] = Field(
+        default=(),
+        description=(
+            "Networks that are not public and may be connected to, as 10.0.0.0/8; no other such address ever is."
+        ),
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="Certificates of authorities that are trusted; unset: those that are publicly trusted.",
+    )
+    connect_timeout: PositiveFloat = Field(default=5, description="Seconds to connect.")
+    timeout: PositiveFloat = Field(default=15, description="Seconds for a whole delivery, the answer included.")
+    retry_delay: PositiveFloat = Field(
+        default=10, description="Seconds before a delivery that failed is tried again; doubles with each in a row."
+    )
+    longest_retry_delay: PositiveFloat = Field(default=3600, description="Seconds between two tries at the most.")
+    disable_after: PositiveFloat = Field(
+        default=72, description="Hours of failures in a row after which a webhook is disabled."
+    )
+
+
 class FlaskConfig(Section):
     """Flask's own settings."""
 
@@ -353,6 +386,7 @@ class Config(Section):
     fedmsg_publisher: PublisherConfig = Field(
         default=PublisherConfig(), validation_alias="fedmsg-publisher", serialization_alias="fedmsg-publisher"
     )
+    webhooks: WebhooksConfig = WebhooksConfig()
     flask: FlaskConfig = FlaskConfig()
     frontend: FrontendConfig = FrontendConfig()
     links: dict[str, str] = Field(

@@ -19,6 +19,7 @@ from koschei.model.resolution import ResolutionChange, ResolutionProblem
 from koschei.model.services import ServiceStatus
 from koschei.model.srpms import Srpm
 from koschei.model.users import Environment, LogEntry, User
+from koschei.model.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "AdminNotice",
@@ -51,4 +52,6 @@ __all__ = [
     "Srpm",
     "UnappliedChange",
     "User",
+    "Webhook",
+    "WebhookDelivery",
 ]
