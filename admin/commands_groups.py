@@ -184,14 +184,17 @@ def show_group(admin: Admin, group: str, as_json: bool) -> None:
         "koschei-admin refresh-group --create mygroup --from-url https://lists.example.com/mygroup.txt",
         "koschei-admin refresh-group python --skip-unknown --distgit-group python-packagers-sig \\\n"
         "      --from-distgit https://src.fedoraproject.org/extras/pagure_bz.json",
+        "koschei-admin refresh-group someuser/mine --skip-unknown --distgit-user someuser \\\n"
+        "      --from-distgit https://src.fedoraproject.org/extras/pagure_bz.json",
         "koschei-admin refresh-group --append rubygems --regex '^rubygem-' --dry-run",
     ),
 )
 @click.argument("group")
 @click.option("--from-file", "file", type=FILE, metavar="FILE", help="Names from FILE (- for what is piped in).")
 @click.option("--from-url", "url", metavar="URL", help="Names, one a line or a JSON list, from there.")
-@click.option("--from-distgit", "distgit", metavar="URL", help="Packages that --distgit-group has in a pagure_bz.json.")
+@click.option("--from-distgit", "distgit", metavar="URL", help="What a group or user has in a pagure_bz.json.")
 @click.option("--distgit-group", metavar="NAME", help="A group in that distgit.")
+@click.option("--distgit-user", metavar="NAME", help="A user in that distgit.")
 @click.option("--regex", metavar="REGEX", help="All packages in whose name REGEX is found; ^ and $ are its ends.")
 @click.option("--append", is_flag=True, help="Add only; otherwise packages that the source does not name are removed.")
 @click.option("--create", is_flag=True, help="Make the group if there is none.")
@@ -209,6 +212,7 @@ def refresh_group(
     url: str | None,
     distgit: str | None,
     distgit_group: str | None,
+    distgit_user: str | None,
     regex: str | None,
     append: bool,
     create: bool,
@@ -222,17 +226,17 @@ def refresh_group(
     """
     if sum(source is not None for source in (file, url, distgit, regex)) != 1:
         raise click.UsageError("One source is needed: --from-file, --from-url, --from-distgit or --regex")
-    if (distgit is None) != (distgit_group is None):
-        raise click.UsageError("--from-distgit and --distgit-group belong together")
+    owners = [name for name in (distgit_group and f"@{distgit_group.removeprefix('@')}", distgit_user) if name]
+    if len(owners) != (distgit is not None):
+        raise click.UsageError("--from-distgit belongs together with one of --distgit-group and --distgit-user")
     pattern = None if regex is None else compiled(regex)
     packages: Iterable[str] = ()
     if file is not None:
         packages = names_in(file)
     elif url is not None:
         packages = group_sources.parse_names(group_sources.download(url), url)
-    elif distgit is not None and distgit_group is not None:
-        owner = f"@{distgit_group.removeprefix('@')}"
-        packages = group_sources.parse_distgit(group_sources.download(distgit), owner, distgit)
+    elif distgit is not None:
+        packages = group_sources.parse_distgit(group_sources.download(distgit), owners[0], distgit)
 
     def work(session: Session) -> list[str]:
         named = packages if pattern is None else groups.known_packages(session, pattern)

@@ -38,7 +38,7 @@ def parse_names(text: str, where: str) -> list[str]:
 
 
 def parse_distgit(text: str, owner: str, where: str) -> list[str]:
-    """Names of the source packages that `owner` (a user, or `@group`) has in a distgit's `pagure_bz.json`.
+    """Names of the source packages that `owner` (a user, or `@` and a group) has in a distgit's `pagure_bz.json`.
 
     The file says for each namespace (`rpms`, `container`, ...) and repository who is told of its bugs.
     """

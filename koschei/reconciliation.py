@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from koschei.db.engine import Database
 from koschei.errors import KojiError, KojiRefusal
 from koschei.koji import tagging
 from koschei.koji import tasks as koji_tasks
+from koschei.koji.links import task_url
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Collection, Package
 from koschei.packages import SyncReport, sync_package_list
@@ -94,6 +96,7 @@ class Reconciler:
             before = _lines(session, Build.state == BuildState.RUNNING)
         if self.dry_run:
             found += self._would_end(before)
+            found += self._unknown_tasks()
             return
         try:
             submission.reconcile(self.database, self.koji, self.config, self.now)
@@ -103,6 +106,24 @@ class Reconciler:
                 after = {item.id: item for item in _lines(session, Build.id.in_([item.id for item in before]))}
             became = ((item, _became(item, after.get(item.id))) for item in before)
             found += [Difference(_title(item), text) for item, text in became if text is not None]
+        found += self._unknown_tasks()
+
+    def _unknown_tasks(self) -> Iterable[Difference]:
+        """Scratch builds of ours in Koji that no build here follows: the database was restored, or is another one."""
+        tasks = koji_tasks.unfinished_submissions(self.koji)
+        with self.database.begin() as session:
+            unnumbered = session.scalar(select(submission.UNNUMBERED))
+            known = set(session.scalars(select(Build.task_id).where(Build.task_id.in_([task.id for task in tasks]))))
+        if unnumbered:
+            return  # one of them may be a submission whose number is still to be stored: the next look tells
+        for task in tasks:
+            if task.id not in known:
+                what = PurePosixPath(str((task.request or ("?",))[0])).name
+                text = (
+                    f"builds {what} in our name, and no build here follows it. When it was submitted with a database "
+                    f"that is no more, it is safe to cancel: {task_url(self.config.koji_config, task.id)}"
+                )
+                yield Difference(f"task {task.id}", text, trouble=True)
 
     def _would_end(self, running: Iterable[BuildLine]) -> list[Difference]:
         running = list(running)

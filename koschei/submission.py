@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 CLOCK_SKEW = timedelta(minutes=10)
 # How long a package without a source package or an architecture waits before Koji is asked again.
 SKIP_DELAY = timedelta(hours=24)
+# Whether there is a submission whose task is not stored yet.
+UNNUMBERED = exists().where(Build.state == BuildState.RUNNING, Build.task_id.is_(None))
 # Where Build.submission says when Koji's answer was lost.
 LOST = "lost"
 

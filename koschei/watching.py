@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from koschei import builds, real_builds
+from koschei import builds, real_builds, submission
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.notify import wake
@@ -25,7 +25,6 @@ from koschei.rules.states import BuildState
 
 log = structlog.get_logger(__name__)
 
-UNNUMBERED = exists().where(Build.state == BuildState.RUNNING, Build.task_id.is_(None))
 LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 255
 
@@ -59,7 +58,7 @@ def _task(database: Database, koji: KojiSession, config: Config, body: Mapping[s
         return False
     with database.begin() as session:
         known = session.scalar(select(Build.id).where(Build.task_id == task_id, Build.state == BuildState.RUNNING))
-        if known is None and session.scalar(select(UNNUMBERED)):
+        if known is None and session.scalar(select(submission.UNNUMBERED)):
             # It may be a submission whose number is not stored yet: the scheduler looks for it, polling follows it.
             # Koji tells of every task of everybody, so nobody is woken for less.
             wake(session, "scheduler")

@@ -66,6 +66,29 @@ def test_an_intention_without_a_task_finds_its_task(world: KojiWorld) -> None:
     assert world.builds("foo")[0].task_id == build.task_id
 
 
+def test_a_task_of_ours_that_no_build_follows_is_named_and_left_alone(world: KojiWorld) -> None:
+    """As after a restore: the database is older than the submission."""
+    build = submitted(world, "foo")
+    with world.database.begin() as session:
+        session.execute(Build.__table__.delete().where(Build.id == build.id))
+    for dry_run in (True, False):
+        (found,) = reconcile(world, dry_run=dry_run)
+        assert found.trouble
+        assert found.subject == f"task {build.task_id}"
+        assert found.text.startswith("builds foo-1-1.fc43.src.rpm in our name, and no build here follows it.")
+        assert f"taskinfo?taskID={build.task_id}" in found.text
+    world.later(minutes=30)
+    assert reconcile(world) == []
+
+
+def test_tasks_are_not_called_unknown_while_one_waits_for_its_number(world: KojiWorld) -> None:
+    build = submitted(world, "foo")
+    submitted(world, "bar")
+    with world.database.begin() as session:
+        session.execute(Build.__table__.update().where(Build.id == build.id).values(task_id=None))
+    assert [item.subject for item in reconcile(world, dry_run=True)] == [f"build {build.id} of foo in f43"]
+
+
 def test_an_intention_that_koji_never_got_is_given_up(world: KojiWorld) -> None:
     with world.database.begin() as session:
         session.add(

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 REPO_ID_AT = {"buildArch": 4, "rebuildSRPM": 2, "buildSRPMFromSCM": 2}
 """Where in its request a child of a build has the options with the repository's id."""
 
+UNFINISHED = (TaskState.FREE, TaskState.OPEN, TaskState.ASSIGNED)
 GENERIC_ERROR = 1000
 
 
@@ -135,21 +136,22 @@ def submit(session: KojiSession, source: str, target: str | None, opts: Mapping[
 
 def find_submissions(session: KojiSession, source: str, target: str | None, since: datetime) -> list[Task]:
     """Our own builds of that source for that target that Koji created after `since` by its own clock, oldest first."""
-    user = session.read("getLoggedInUser")
+    user = _ourselves(session)
     if user is None:
         raise KojiAuthError(
             "Koji does not know who we are, so our builds cannot be found; set koji_config.login_method"
         )
-    wanted = {
-        "owner": Row("getLoggedInUser", user).number("id"),
-        "method": "build",
-        "parent": None,
-        "createdAfter": since.timestamp(),
-        "decode": True,
-    }
-    answer = session.read("listTasks", opts=wanted, queryOpts={"order": "id"})
-    found = rows("listTasks", answer, partial(Task.from_koji, "listTasks"))
-    return _by_id(task for task in found if task.created >= since and (task.request or ())[:2] == (source, target))
+    found = _builds_of(session, user, createdAfter=since.timestamp())
+    return [task for task in found if task.created >= since and (task.request or ())[:2] == (source, target)]
+
+
+def unfinished_submissions(session: KojiSession) -> list[Task]:
+    """Our own scratch builds that Koji has not finished, oldest first; none when we do not log in to Koji."""
+    user = _ourselves(session)
+    if user is None:
+        return []
+    found = _builds_of(session, user, state=[state.value for state in UNFINISHED])
+    return [task for task in found if _is_scratch(task)]
 
 
 def cancel(session: KojiSession, task_id: int) -> None:
@@ -163,6 +165,23 @@ def cancel(session: KojiSession, task_id: int) -> None:
     except KojiRefusal as refusal:
         if refusal.code != GENERIC_ERROR or session.read("getTaskInfo", task_id) is not None:
             raise
+
+
+def _ourselves(session: KojiSession) -> int | None:
+    user = session.read("getLoggedInUser")
+    return None if user is None else Row("getLoggedInUser", user).number("id")
+
+
+def _builds_of(session: KojiSession, user: int, **wanted: Any) -> list[Task]:
+    """Tasks that a person asked for with the method `build`, oldest first."""
+    opts = {"owner": user, "method": "build", "parent": None, "decode": True, **wanted}
+    answer = session.read("listTasks", opts=opts, queryOpts={"order": "id"})
+    return _by_id(rows("listTasks", answer, partial(Task.from_koji, "listTasks")))
+
+
+def _is_scratch(task: Task) -> bool:
+    opts = task.request[2] if task.request and len(task.request) > 2 else None
+    return isinstance(opts, Mapping) and bool(opts.get("scratch"))
 
 
 def _asked_about(session: KojiSession, method: str, ids: Iterable[int]) -> dict[int, Any]:

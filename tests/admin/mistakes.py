@@ -95,6 +95,7 @@ PARAMETERS: dict[str, Kind | None] = {
     "display_name": ANY,
     "distgit": ANY,
     "distgit_group": ANY,
+    "distgit_user": ANY,
     "file": Kind.FILE,
     "group": Kind.GROUP,
     "key": Kind.SETTING,

@@ -218,6 +218,7 @@ def test_a_cron_job_leaves_out_names_that_nobody_knows_if_it_says_so(shell: Shel
         ("--regex", "("),
         ("--from-distgit", "http://127.0.0.1:9/"),
         ("--regex", "a", "--distgit-group", "x"),
+        ("--from-distgit", "http://127.0.0.1:9/", "--distgit-group", "x", "--distgit-user", "y"),
     ],
 )
 def test_a_refresh_needs_one_source(shell: Shell, guide: Database, words: tuple[str, ...]) -> None:
@@ -262,6 +263,10 @@ def test_a_group_is_refreshed_from_the_network(shell: Shell, guide: Database, si
     assert content(guide, "mine") == ("pkg1", "pkg3")
     shell.ok("refresh-group", "mine", "--append", "--from-distgit", f"{site}/x", "--distgit-group", "@other")
     assert content(guide, "mine") == ("pkg1", "pkg2", "pkg3")
+    shell.ok("refresh-group", "mine", "--force", "--from-distgit", f"{site}/x", "--distgit-user", "bob")
+    assert content(guide, "mine") == ("pkg3",)
+    shell.ok("refresh-group", "mine", "--append", "--from-distgit", f"{site}/x", "--distgit-group", "sig")
+    shell.ok("refresh-group", "mine", "--append", "--from-distgit", f"{site}/x", "--distgit-group", "other")
     assert shell.run("refresh-group", "mine", "--from-distgit", f"{site}/x", "--distgit-group", "nobody").exit_code == 1
     assert content(guide, "mine") == ("pkg1", "pkg2", "pkg3")
 
