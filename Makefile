@@ -111,18 +111,20 @@ format: setup ## put the code in our layout
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-wheelhouse: $(IMAGE_TOOLS)/.ready ## fetch and build the wheels that the image is made of, with their SBOM
+wheelhouse: $(IMAGE_TOOLS)/.ready ## fetch and build the wheels that the image is made of
 	@$(IMAGE_TOOLS)/bin/python deploy/image/wheelhouse.py --python $(IMAGE_PYTHON) --epoch $(SOURCE_DATE_EPOCH)
 
-sbom: wheelhouse ## say in CycloneDX what the image is made of (build/wheelhouse/sbom.cdx.json)
-	@echo build/wheelhouse/sbom.cdx.json
+sbom: image ## build the image, and say in CycloneDX what is in it (build/sbom.cdx.json)
+	@echo build/sbom.cdx.json
 
-image: wheelhouse ## build the container image with buildah (IMAGE=name IMAGE_BASE=... IMAGE_PYTHON=...)
+image: wheelhouse ## build the container image with buildah, its SBOM beside it (IMAGE=name IMAGE_BASE=... IMAGE_PYTHON=...)
 	$(BUILDAH) bud --timestamp $(SOURCE_DATE_EPOCH) $(BUILDAH_OPTIONS) --build-arg BASE=$(IMAGE_BASE) \
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 		--build-arg REVISION=$(REVISION) \
 		--build-arg CREATED=$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ) \
 		--file Containerfile --tag $(IMAGE) .
+	@container=$$($(BUILDAH) from --pull-never $(IMAGE)); \
+	$(BUILDAH) run $$container cat /usr/share/koschei/sbom.cdx.json > build/sbom.cdx.json; $(BUILDAH) rm $$container >/dev/null
 
 # Hashes of all of them are in the lock file, pip's too, with which the image installs its wheels.
 $(IMAGE_TOOLS)/.ready: deploy/image/tools.lock

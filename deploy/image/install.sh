@@ -3,6 +3,7 @@
 # also sees the distribution's own modules (libdnf5, gssapi), and what people look for in /usr/share/koschei.
 set -eu
 wheelhouse=$1
+recipe=$(dirname "$0")
 
 have=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 made=$(cat "$wheelhouse/python-version")
@@ -12,7 +13,8 @@ if [ "$have" != "$made" ]; then
 fi
 
 python3 -m venv --without-pip --system-site-packages /opt/koschei
-# pip runs from its wheel and is not installed. --ignore-installed: what the distribution has of the same name is not what was tested.
+# pip runs from its wheel and is not installed. What the distribution has of the same name is not what was tested:
+# --ignore-installed.
 pip=$(echo "$wheelhouse"/tools/pip-*.whl)
 /opt/koschei/bin/python "$pip/pip" install --quiet --no-cache-dir --no-index \
     --find-links "$wheelhouse" --require-hashes --no-deps --ignore-installed --no-compile --no-warn-script-location \
@@ -26,6 +28,7 @@ PYTHONHASHSEED=0 /opt/koschei/bin/python -m compileall -q --invalidation-mode un
 
 mkdir -p /image/opt /image/usr/share/koschei /image/etc/koschei /image/var/cache/koschei
 mv /opt/koschei /image/opt/
-cp "$wheelhouse/sbom.cdx.json" "$(dirname "$0")/roles.txt" /image/usr/share/koschei/
+python3 "$recipe/distribution.py" "$wheelhouse/sbom.cdx.json" > /image/usr/share/koschei/sbom.cdx.json
+cp "$recipe/roles.txt" /image/usr/share/koschei/
 # For group 0, which any user of OpenShift's is in, when nothing is mounted there.
 chmod 2775 /image/var/cache/koschei
