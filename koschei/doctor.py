@@ -44,7 +44,7 @@ REMEDIES = {
     "revision": "do what it says; docs/operations.md, “Upgrade”, has the whole way",
     "rights": "run `koschei-admin create-db` as the owner of the tables",
     "koji": "nothing if Koji is down: the services go on by themselves. Otherwise correct koji_config.server",
-    "solver": "install the Python package solv (the image has it)",
+    "solver": "install what dependency.engine names, or choose another one (the image has all)",
 }
 PULSE_REMEDIES = {
     Health.LAGGING: "look at its log and its health port; restart it if it is stuck",

@@ -10,6 +10,7 @@ from koschei.db import schema
 from koschei.db.engine import Database, address
 from koschei.db.grants import granted
 from koschei.db.revisions import SchemaState
+from koschei.depsolve.engines import engine
 from koschei.errors import KojiError, KoscheiError, ServiceError
 from koschei.koji.session import KojiSession
 
@@ -71,12 +72,20 @@ def database_report(config: Config) -> DatabaseReport:
 
 def all_checks(config: Config) -> tuple[Check, ...]:
     """Everything."""
-    return (*database_report(config).checks, _checked("koji", lambda: _koji(config)), _checked("solver", _solver))
+    chosen = config.dependency.engine
+    return (
+        *database_report(config).checks,
+        _checked("koji", lambda: _koji(config)),
+        _checked("solver", lambda: _solver(chosen)),
+    )
 
 
 def local_checks() -> tuple[Check, ...]:
     """What is installed here, without PostgreSQL or Koji: while an image is built, say."""
-    return (_checked("migrations", lambda: f"the newest is {schema.head()}"), _checked("solver", _solver))
+    return (
+        _checked("migrations", lambda: f"the newest is {schema.head()}"),
+        _checked("solver", lambda: _solver("solv")),
+    )
 
 
 def _checked(name: str, look: Callable[[], str]) -> Check:
@@ -96,8 +105,6 @@ def _koji(config: Config) -> str:
     return f"{server} answers"
 
 
-def _solver() -> str:
-    import solv  # only here: the command line does without it otherwise
-
-    solv.Pool()
-    return "libsolv works"
+def _solver(name: str) -> str:
+    engine(name)
+    return f"{name} can be used"

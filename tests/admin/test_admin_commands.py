@@ -226,6 +226,12 @@ def test_selfcheck_names_what_is_not_well(shell: Shell) -> None:
     }
 
 
+def test_selfcheck_looks_at_the_engine_that_is_configured(koji_shell: Shell) -> None:
+    result = koji_shell.run("selfcheck", KOSCHEI__DEPENDENCY__ENGINE="libdnf5")
+    assert result.exit_code == 3
+    assert "solver: dependency.engine: the engine 'libdnf5' needs" in " ".join(result.stdout.split())
+
+
 # looking
 
 
