@@ -154,3 +154,12 @@ def test_hadolint_finds_nothing() -> None:
 def test_shellcheck_finds_nothing() -> None:
     done = subprocess.run(["shellcheck", *sorted(HERE.glob("*.sh"))], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_readme_names_every_file_and_target_that_there_is() -> None:
+    text = (HERE / "README.md").read_text()
+    files = {path.name for path in HERE.iterdir() if path.is_file()} - {"README.md"}
+    assert {name for name in files if f"`{name}`" not in text} == set()
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"^    make ([a-z-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
