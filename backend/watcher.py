@@ -1,21 +1,23 @@
 """watcher: the gateway to the bus. Sends what is in the outbox, in order, and reacts to Koji's messages.
 
-Without a broker it only counts what waits: everything else works, and polling sees what no message tells.
+Without a broker it only counts what waits, and lets go of what is news no more: everything else works, and polling sees
+what no message tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 from backend import metrics
 from backend.frame import Context, PassReport, Service
-from koschei import outbox, watching
-from koschei.errors import BusError, EventError
+from koschei import outbox, parking, watching
+from koschei.errors import BusError, EventError, KojiError
 from koschei.koji.session import KojiSession
 from koschei.messaging.bus import Bus, Outgoing
-from koschei.messaging.receiver import Handler, Receiver
+from koschei.messaging.receiver import Handler, Parked, Receiver
 from koschei.model import OutboxEvent
 
 BATCH = 100
@@ -25,26 +27,42 @@ def prepare(context: Context) -> Callable[[], PassReport]:
     """The watcher's pass; with a broker configured, messages are received from now on."""
     config_file = context.config.fedmsg.config_file
     if config_file is None:
-        return lambda: PassReport({"bus": "not configured", "waiting": _waiting(context)}, idle=True)
+        return lambda: _pass_without_bus(context)
+    early = watching.EarlyTasks()
     with ExitStack() as opened:
         # A Koji session is for one thread only, so that of the messages is not the context's.
         koji = opened.enter_context(KojiSession(context.config.koji_config, stop=context.stop))
-        receiver = Receiver(_handler(context, koji), lambda outcome: metrics.MESSAGES_SEEN.labels(outcome).inc())
+        receiver = Receiver(
+            _handler(context, koji, early),
+            lambda outcome: metrics.MESSAGES_SEEN.labels(outcome).inc(),
+            park=lambda message: _park(context, message),
+        )
         bus = Bus(config_file, receiver, clock=context.now, on_connected=context.wake)
         opened.callback(bus.close)
         bus.start()
         context.at_close.enter_context(opened.pop_all())
-    return lambda: one_pass(context, bus)
+    return lambda: one_pass(context, bus, early)
 
 
-def one_pass(context: Context, bus: Bus) -> PassReport:
-    """Send what waits, as far as the broker takes it, and say how the bus is."""
+def _pass_without_bus(context: Context) -> PassReport:
+    _let_go(context)
+    return PassReport({"bus": "not configured", "waiting": _waiting(context)}, idle=True)
+
+
+def one_pass(context: Context, bus: Bus, early: watching.EarlyTasks) -> PassReport:
+    """Send what waits, as far as the broker takes it; look at tasks that were told of early; say how the bus is."""
     state = bus.state()
     report = PassReport()
     sent = 0
-    if context.config.fedmsg_publisher.enabled and state.connected:
+    if not context.config.fedmsg_publisher.enabled:
+        _let_go(context)
+    elif state.connected:
         sent = send(context, bus, report)
         state = bus.state()
+    try:
+        watching.follow_up(context.database, context.koji, context.config, early, context.now())
+    except KojiError as error:
+        report.errors.append(str(error))
     if state.outage is not None:
         report.errors.insert(0, state.outage)
     word = "connected" if state.connected else "unreachable" if state.outage else "connecting"
@@ -107,9 +125,21 @@ def _waiting(context: Context) -> int:
     return waiting
 
 
-def _handler(context: Context, koji: KojiSession) -> Handler:
+def _let_go(context: Context) -> None:
+    """Nobody sends anything: old events must not be told as news when somebody does."""
+    now = context.now()
+    with context.database.begin() as session:
+        outbox.let_go(session, now - timedelta(hours=context.config.fedmsg_publisher.max_age), now)
+
+
+def _park(context: Context, message: Parked) -> None:
+    with context.database.begin() as session:
+        parking.park(session, message, context.now())
+
+
+def _handler(context: Context, koji: KojiSession, early: watching.EarlyTasks) -> Handler:
     def handle(topic: str, body: Mapping[str, Any]) -> bool:
-        return watching.handle(context.database, koji, context.config, topic, body, context.now())
+        return watching.handle(context.database, koji, context.config, topic, body, context.now(), early)
 
     return handle
 

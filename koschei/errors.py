@@ -19,8 +19,10 @@
     │   │   ├── RepositoryGone    it is not there (any more)
     │   │   ├── RepositoryBroken  it is there, but incomplete, corrupt or unreadable
     │   │   └── NoBuildGroup      Koji has no build group for it, so nobody knows its base buildroot
-    │   └── BusError              the message broker
-    └── EventError                an event does not fit its message schema: our own mistake
+    │   ├── BusError              the message broker
+    │   └── WebhookError          a webhook's receiver did not take what it was sent
+    ├── EventError                an event does not fit its message schema: our own mistake
+    └── MessageError              a message from the bus makes no sense: somebody else's
 
 The message of each says what is wrong, where, and what to do about it; it is shown to people as it is.
 """
@@ -112,5 +114,13 @@ class BusError(ServiceError):
     """The message broker cannot be reached or refused a message."""
 
 
+class WebhookError(ServiceError):
+    """A webhook's receiver cannot be reached or refused what it was sent."""
+
+
 class EventError(KoscheiError):
     """An event does not fit the schema of its message."""
+
+
+class MessageError(KoscheiError):
+    """A message from the bus makes no sense; that it comes again would not help."""

@@ -72,7 +72,7 @@ def unsent(session: Session, limit: int = 100, *, after: int = 0) -> list[Outbox
     """The oldest events that were not sent, in the order in which they happened; those behind the id `after`."""
     query = (
         select(OutboxEvent)
-        .where(OutboxEvent.sent.is_(None), OutboxEvent.id > after)
+        .where(OutboxEvent.sent.is_(None), OutboxEvent.skipped.is_(None), OutboxEvent.id > after)
         .order_by(OutboxEvent.id)
         .limit(limit)
     )
@@ -97,9 +97,23 @@ def mark_failed(session: Session, event_id: int, error: str) -> None:
     )
 
 
+def let_go(session: Session, before: datetime, now: datetime) -> int:
+    """Mark the events made before that time as never to be sent, and return how many those were.
+
+    For when nobody is there to send them: once somebody is, they would be told as news. An outage is another matter;
+    whoever sends to a bus sends everything that waited for it.
+    """
+    gone = update(OutboxEvent).where(
+        OutboxEvent.sent.is_(None), OutboxEvent.skipped.is_(None), OutboxEvent.created < before
+    )
+    return len(session.scalars(gone.values(skipped=now).returning(OutboxEvent.id)).all())
+
+
 def backlog(session: Session) -> tuple[int, datetime | None]:
     """How many events wait, and since when the oldest does."""
     count, oldest = session.execute(
-        select(func.count(), func.min(OutboxEvent.created)).where(OutboxEvent.sent.is_(None))
+        select(func.count(), func.min(OutboxEvent.created)).where(
+            OutboxEvent.sent.is_(None), OutboxEvent.skipped.is_(None)
+        )
     ).one()
     return count, oldest

@@ -148,6 +148,21 @@ def test_the_backlog_counts_what_waits_and_since_when(database: Database) -> Non
     assert abs(oldest - datetime.now(UTC)) < timedelta(minutes=5)
 
 
+def test_what_is_let_go_of_is_neither_sent_nor_waits(database: Database) -> None:
+    for _ in range(3):
+        move(database, foo=(PackageState.OK, PackageState.FAILING))
+    first, second, third = (event.id for event in events(database))
+    with database.begin() as session:
+        for hours, event_id in ((1, third), (24, second), (25, first)):
+            made = {"t": NOW - timedelta(hours=hours), "i": event_id}
+            session.execute(text("UPDATE outbox_event SET created = :t WHERE id = :i"), made)
+        assert outbox.let_go(session, NOW - timedelta(hours=24), NOW) == 1
+        assert outbox.let_go(session, NOW - timedelta(hours=24), NOW) == 0
+        assert [event.id for event in outbox.unsent(session)] == [second, third]
+        assert outbox.backlog(session) == (2, NOW - timedelta(hours=24))
+        assert session.get_one(OutboxEvent, first).skipped == NOW
+
+
 def test_an_event_that_is_rolled_back_was_never_there(database: Database) -> None:
     known = ids(database)
 

@@ -14,11 +14,11 @@ from demo.hub import Outcome
 from koschei import submission, watching
 from koschei.audit import BACKEND
 from koschei.db.notify import Listener
-from koschei.errors import KojiOutage
+from koschei.errors import KojiOutage, MessageError
 from koschei.model import Build, Collection
 from koschei.rules.states import BuildState
 from koschei.submission import Submitted
-from tests.koji_world import KojiWorld, koji_world, source
+from tests.koji_world import NOW, KojiWorld, koji_world, source
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "recordings"
 PREFIX = "org.fedoraproject.prod."
@@ -206,22 +206,8 @@ def test_a_new_repository_wakes_the_resolver(world: KojiWorld, database_url: str
         ("buildsys.task.state.change", {**TASK, "instance": "secondary"}),
         ("buildsys.task.state.change", {key: value for key, value in TASK.items() if key != "instance"}),
         ("buildsys.task.state.change", {**TASK, "attribute": "weight"}),
-        ("buildsys.task.state.change", {**TASK, "id": "39"}),
-        ("buildsys.task.state.change", {**TASK, "id": True}),
-        ("buildsys.task.state.change", {**TASK, "id": None}),
-        ("buildsys.task.state.change", {**TASK, "id": -1}),
-        ("buildsys.task.state.change", {**TASK, "id": 2**70}),
         ("buildsys.task.state.change", {"instance": "primary"}),
-        ("buildsys.tag", {**TAG, "name": None}),
-        ("buildsys.tag", {**TAG, "name": ["foo"]}),
-        ("buildsys.tag", {**TAG, "name": ""}),
-        ("buildsys.tag", {**TAG, "name": "fo\0o"}),
-        ("buildsys.tag", {**TAG, "name": "foo\x1b"}),
-        ("buildsys.tag", {**TAG, "name": "f" * 10_000}),
         ("buildsys.tag", {**TAG, "name": "a-package-that-nobody-knows"}),
-        ("buildsys.tag", {**TAG, "tag": 7}),
-        ("buildsys.repo.done", {**REPO, "tag": None}),
-        ("buildsys.repo.done", {**REPO, "tag": "f43\0-build"}),
         ("buildsys.build.state.change", TAG),
         ("buildsystem.tag", TAG),
         ("buildsys", TAG),
@@ -235,6 +221,67 @@ def test_what_does_not_concern_us_or_makes_no_sense_does_nothing(
     assert handle(world, topic, body) is False
     assert asked(world) == before
     world.server = type("Stopped", (), {"stop": lambda self: None})()
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [
+        ("buildsys.task.state.change", {**TASK, "id": "39"}),
+        ("buildsys.task.state.change", {**TASK, "id": True}),
+        ("buildsys.task.state.change", {**TASK, "id": None}),
+        ("buildsys.task.state.change", {**TASK, "id": -1}),
+        ("buildsys.task.state.change", {**TASK, "id": 2**70}),
+        ("buildsys.tag", {**TAG, "name": None}),
+        ("buildsys.tag", {**TAG, "name": ["foo"]}),
+        ("buildsys.tag", {**TAG, "name": ""}),
+        ("buildsys.tag", {**TAG, "name": "fo\0o"}),
+        ("buildsys.tag", {**TAG, "name": "foo\x1b"}),
+        ("buildsys.tag", {**TAG, "name": "f" * 10_000}),
+        ("buildsys.tag", {**TAG, "tag": 7}),
+        ("buildsys.repo.done", {**REPO, "tag": None}),
+        ("buildsys.repo.done", {**REPO, "tag": "f43\0-build"}),
+    ],
+)
+def test_a_message_of_koji_that_makes_no_sense_is_refused_with_what_is_wrong(
+    world: KojiWorld, topic: str, body: dict[str, Any]
+) -> None:
+    world.server.stop()  # nobody asks Koji anything
+    with pytest.raises(MessageError, match=r"^(id|name|tag): .{1,90} cannot be a (task's|name)$"):
+        handle(world, topic, body)
+    world.server = type("Stopped", (), {"stop": lambda self: None})()
+
+
+def test_a_task_that_was_told_of_before_its_number_was_stored_is_looked_at_afterwards(world: KojiWorld) -> None:
+    early = watching.EarlyTasks()
+    start(world)
+    (build,) = (build for build in world.builds("foo") if not build.real)
+    message = task(world)
+
+    def number(task_id: int | None) -> None:
+        with world.database.begin() as session:
+            session.execute(update(Build).where(Build.id == build.id).values(task_id=task_id))
+
+    def follow_up() -> int:
+        return watching.follow_up(world.database, world.koji, world.config, early, world.now)
+
+    number(None)
+    let_it_end(world)
+    topic = PREFIX + "buildsys.task.state.change"
+    for body in (message, {**TASK, "id": 4711}):
+        assert not watching.handle(world.database, world.koji, world.config, topic, body, world.now, early)
+    assert follow_up() == 0
+    number(build.task_id)
+    assert follow_up() == 1
+    assert world.builds("foo")[0].state is BuildState.COMPLETE
+    assert early.ids(world.now) == [], "the other one is somebody else's"
+
+
+def test_early_tasks_are_remembered_for_a_while_and_not_without_end() -> None:
+    early = watching.EarlyTasks()
+    for number in range(watching.MOST_EARLY + 5):
+        early.note(number, NOW)
+    assert early.ids(NOW) == list(range(5, watching.MOST_EARLY + 5))
+    assert early.ids(NOW + watching.EARLY_FOR) == []
 
 
 def test_an_outage_of_koji_is_told_so_that_the_message_comes_again(world: KojiWorld) -> None:

@@ -217,6 +217,10 @@ class PublisherConfig(Section):
 
     enabled: bool = Field(default=False, description="Send package and collection state changes to the bus.")
     modname: str = Field(default="koschei", description="First part of our topics.")
+    max_age: PositiveFloat = Field(
+        default=24,
+        description="Hours after which an event is let go of while nothing is sent at all (not enabled, or no bus).",
+    )
 
 
 def _network(value: str) -> str:
@@ -245,8 +249,10 @@ class WebhooksConfig(Section):
     retry_delay: PositiveFloat = Field(
         default=10, description="Seconds before a delivery that failed is tried again; doubles with each in a row."
     )
-    longest_retry_delay: PositiveFloat = Field(default=3600, description="Seconds between two tries at the most.")
-    disable_after: PositiveFloat = Field(
+    longest_retry_delay: Annotated[float, Field(gt=0, le=604800)] = Field(
+        default=3600, description="Seconds between two tries at the most."
+    )
+    disable_after: Annotated[float, Field(gt=0, le=8760)] = Field(
         default=72, description="Hours of failures in a row after which a webhook is disabled."
     )
 

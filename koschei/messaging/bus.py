@@ -23,13 +23,14 @@ from fedora_messaging.exceptions import (
     PublishException,
     ValidationError,
 )
-from fedora_messaging.message import INFO
+from fedora_messaging.message import INFO, get_message
+from fedora_messaging.twisted import consumer as library_consumer
 from fedora_messaging.twisted.service import FedoraMessagingServiceV2
 from twisted.internet import defer, reactor, task
 
 from koschei.errors import BusError, ConfigError, EventError
 from koschei.messaging.events import KINDS, complete, message_class
-from koschei.messaging.receiver import Receiver
+from koschei.messaging.receiver import Receiver, Unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,9 @@ class Bus:
         """Begin to connect, in the background. Raises BusError when it cannot even begin (unreadable certificates)."""
         for name, level in CHATTY.items():
             logging.getLogger(name).setLevel(level)
+        # The library drops what it cannot read without a word to us, and what it did not think of ends its consuming:
+        # the message would come again for ever, and nothing behind it.
+        library_consumer.get_message = _readable  # type: ignore[attr-defined,assignment]
         crochet.setup()
         try:
             self._in_reactor(self._start, seconds=CLOSE_SECONDS)
@@ -250,6 +254,14 @@ def envelope(message: Outgoing) -> Any:
     )
     ours.id = message.message_id
     return ours
+
+
+def _readable(topic: str, properties: Any, body: bytes) -> Any:
+    """The library's message, or what is known of one that makes no sense."""
+    try:
+        return get_message(topic, properties, body)
+    except Exception as error:  # an encoding nobody knows, a body too deep, headers of strange types: whatever it is
+        return Unreadable(str(properties.message_id), topic, body, _words(error))
 
 
 def _load(config_file: Path) -> Mapping[str, Any]:

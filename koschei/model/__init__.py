@@ -15,6 +15,7 @@ from koschei.model.groups import GroupACL, PackageGroup, PackageGroupRelation
 from koschei.model.notices import AdminNotice
 from koschei.model.outbox import OutboxEvent
 from koschei.model.packages import BasePackage, Cause, Package, PackageStateChange
+from koschei.model.parked import ParkedMessage
 from koschei.model.resolution import ResolutionChange, ResolutionProblem
 from koschei.model.services import ServiceStatus
 from koschei.model.srpms import Srpm
@@ -45,6 +46,7 @@ __all__ = [
     "PackageGroup",
     "PackageGroupRelation",
     "PackageStateChange",
+    "ParkedMessage",
     "RepositoryResolution",
     "ResolutionChange",
     "ResolutionProblem",

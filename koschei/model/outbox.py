@@ -17,11 +17,13 @@ class OutboxEvent(Base):
 
     `position` is its place in the order in which webhooks are told, taken from POSITIONS once it is committed
     (koschei.webhook_queue): ids are taken before, so that a lower one may appear after a higher one.
+
+    `skipped` is when it was given up sending it to the bus, because nobody was there to send it while it was news.
     """
 
     __tablename__ = "outbox_event"
     __table_args__ = (
-        Index("ix_outbox_event_unsent", "id", postgresql_where=text("sent IS NULL")),
+        Index("ix_outbox_event_unsent", "id", postgresql_where=text("sent IS NULL AND skipped IS NULL")),
         Index("ix_outbox_event_unplaced", "id", postgresql_where=text("position IS NULL")),
     )
 
@@ -32,6 +34,7 @@ class OutboxEvent(Base):
     package_id: Mapped[int | None] = mapped_column(ForeignKey("package.id", ondelete="SET NULL"), index=True)
     created: Mapped[Now]
     sent: Mapped[datetime | None]
+    skipped: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     last_error: Mapped[str | None]
     position: Mapped[int | None] = mapped_column(unique=True)

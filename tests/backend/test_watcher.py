@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from backend import watcher
 from backend.frame import Context, PassReport
@@ -23,6 +23,7 @@ from koschei.koji.session import KojiSession
 from koschei.messaging.bus import BusState, Outgoing
 from koschei.messaging.events import PACKAGE_STATE_CHANGE, package_state_change
 from koschei.model import OutboxEvent
+from koschei.watching import EarlyTasks
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OUTAGE = "bus unreachable since 2026-11-22 12:00:00 UTC"
@@ -86,12 +87,18 @@ def rows(database: Database) -> list[OutboxEvent]:
         return list(session.scalars(select(OutboxEvent).order_by(OutboxEvent.id)))
 
 
+def age(database: Database, name: str, hours: float) -> None:
+    made = datetime.now(UTC) - timedelta(hours=hours)
+    with database.begin() as session:
+        session.execute(update(OutboxEvent).where(OutboxEvent.body["name"].astext == name).values(created=made))
+
+
 def sent(database: Database) -> list[str]:
     return [row.body["name"] for row in rows(database) if row.sent is not None]
 
 
 def run(context: Context, broker: Broker) -> PassReport:
-    return watcher.one_pass(context, broker)  # type: ignore[arg-type]
+    return watcher.one_pass(context, broker, EarlyTasks())  # type: ignore[arg-type]
 
 
 def test_the_outbox_is_sent_in_order_and_marked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +203,28 @@ def test_without_a_broker_it_only_says_what_waits(database: Database) -> None:
     assert (report.detail, report.errors, report.idle) == ({"bus": "not configured", "waiting": 2}, [], True)
     assert REGISTRY.get_sample_value("koschei_events_waiting") == 2
     assert sent(database) == []
+
+
+@pytest.mark.parametrize("bus", [True, False])
+def test_while_nobody_sends_events_that_are_news_no_more_are_let_go_of(database: Database, bus: bool) -> None:
+    queue(database, "old", "young")
+    age(database, "old", hours=25)
+    broker = Broker()
+    service = context(database, enabled=False)
+    report = run(service, broker) if bus else watcher.prepare(service)()
+    assert report.detail["waiting"] == 1
+    run(context(database), broker)
+    assert broker.names() == ["young"] == sent(database)
+
+
+def test_an_outage_however_long_loses_no_event(database: Database) -> None:
+    queue(database, "old", "young")
+    age(database, "old", hours=2500)
+    broker = Broker(connected=False, outage=OUTAGE)
+    run(context(database), broker)
+    broker.connected, broker.outage = True, None
+    run(context(database), broker)
+    assert broker.names() == ["old", "young"]
 
 
 def test_a_configuration_file_that_is_not_there_yet_is_looked_for_again(database: Database, tmp_path: Path) -> None:

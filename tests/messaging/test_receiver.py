@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +10,20 @@ from typing import Any
 
 import pytest
 from fedora_messaging.exceptions import Nack
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from koschei.errors import DatabaseError, KojiOutage, ServiceError
-from koschei.messaging.receiver import HOLD_SECONDS, LONGEST_PAUSE, Outcome, Receiver
+from koschei.errors import DatabaseError, KojiOutage, MessageError, ServiceError
+from koschei.messaging.receiver import (
+    HOLD_SECONDS,
+    LONGEST_BODY,
+    LONGEST_PAUSE,
+    Outcome,
+    Parked,
+    Receiver,
+    Unreadable,
+)
 from tests.support import wait_until
 
 
@@ -32,7 +43,16 @@ class Desk:
         self.outcomes: list[Outcome] = []
         self.pauses: list[float] = []
         self.stop_after: int | None = None
-        self.receiver = Receiver(self.handle, self.outcomes.append, clock=lambda: sum(self.pauses), wait=self.wait)
+        self.parked: list[Parked] = []
+        self.refusals: list[Exception] = []
+        self.receiver = Receiver(
+            self.handle, self.outcomes.append, park=self.park, clock=lambda: sum(self.pauses), wait=self.wait
+        )
+
+    def park(self, message: Parked) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
+        self.parked.append(message)
 
     def handle(self, topic: str, body: Mapping[str, Any]) -> bool:
         self.seen.append((topic, body))
@@ -59,10 +79,48 @@ def test_a_message_that_was_dealt_with_is_acknowledged(concerned: bool, outcome:
 
 
 @pytest.mark.parametrize("body", [None, "text", ["name"], 7])
-def test_a_body_that_is_no_object_does_not_reach_the_handler(body: object) -> None:
+def test_a_body_that_is_no_object_is_parked_and_does_not_reach_the_handler(body: object) -> None:
     desk = Desk(True)
     desk.receiver(Message(body=body))
-    assert (desk.seen, desk.outcomes) == ([], [Outcome.IGNORED])
+    assert (desk.seen, desk.outcomes) == ([], [Outcome.PARKED])
+    assert desk.parked == [
+        Parked(Message.topic, "7", json.dumps(body), f"its body is no object but {type(body).__name__}")
+    ]
+
+
+def test_a_message_that_cannot_be_read_is_parked_as_text() -> None:
+    desk = Desk(True)
+    desk.receiver(Unreadable("8", "a.topic", b"\xff\x00{" * 20_000, "no JSON"))
+    (parked,) = desk.parked
+    assert (parked.message_id, parked.reason) == ("8", "it cannot be read: no JSON")
+    assert parked.body.startswith("\\xff\\x00{")
+    assert len(parked.body) == LONGEST_BODY
+    assert (desk.seen, desk.outcomes) == ([], [Outcome.PARKED])
+
+
+@given(body=st.recursive(st.none() | st.text() | st.integers() | st.floats(), st.lists), topic=st.text(), id=st.text())
+def test_what_is_parked_can_be_stored(body: object, topic: str, id: str) -> None:
+    desk = Desk(ValueError("\0\ud800"))
+    desk.receiver(Message(topic, {"x": body}, id))
+    for text in (desk.parked[0].topic, desk.parked[0].message_id, desk.parked[0].body, desk.parked[0].reason):
+        assert "\0" not in text
+        text.encode()
+
+
+def test_a_message_that_cannot_be_parked_during_an_outage_is_held() -> None:
+    desk = Desk(MessageError("no id"))
+    desk.refusals = [DatabaseError("PostgreSQL is away")] * 3
+    desk.receiver(Message())
+    assert desk.outcomes == [Outcome.HELD, Outcome.PARKED]
+    assert len(desk.pauses) == 3
+    assert len(desk.parked) == 1
+
+
+def test_a_message_that_can_never_be_parked_does_not_come_for_ever() -> None:
+    desk = Desk(MessageError("no id"))
+    desk.refusals = [ValueError("a mistake of ours")]
+    desk.receiver(Message())
+    assert (desk.outcomes, desk.parked) == ([Outcome.PARKED], [])
 
 
 @pytest.mark.parametrize("outage", [KojiOutage("Koji is away"), DatabaseError("PostgreSQL is away")])
