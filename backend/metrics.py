@@ -18,3 +18,5 @@ BUILDS_RESOLVED = Counter("koschei_builds_resolved", "Builds whose dependencies 
 EVENTS_SENT = Counter("koschei_events_sent", "Events that the broker confirmed")
 EVENTS_WAITING = Gauge("koschei_events_waiting", "Events in the outbox that are not sent yet")
 MESSAGES_SEEN = Counter("koschei_messages_seen", "Messages from the bus, by what became of them", ["outcome"])
+WEBHOOK_DELIVERIES = Counter("koschei_webhook_deliveries", "Attempts to deliver to webhooks, by outcome", ["outcome"])
+WEBHOOKS_WAITING = Gauge("koschei_webhook_events_waiting", "Events that enabled webhooks are still to be told")

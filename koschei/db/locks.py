@@ -22,6 +22,7 @@ class LockSpace(IntEnum):
     BUILD_RESOLVER = 2  # Koji repository id
     SERVICE = 3  # number of the service
     SCHEMA = 4  # 0
+    WEBHOOKS = 5  # 0: who sends; 1: who orders events
 
 
 class HeldLock:
