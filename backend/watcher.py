@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-from backend import metrics
+from backend import metrics, webhooks
 from backend.frame import Context, PassReport, Service
 from koschei import outbox, parking, watching
 from koschei.errors import BusError, EventError, KojiError
@@ -144,4 +144,4 @@ def _handler(context: Context, koji: KojiSession, early: watching.EarlyTasks) ->
     return handle
 
 
-SERVICE = Service("watcher", 1, prepare)
+SERVICE = Service("watcher", 1, webhooks.beside(prepare))
