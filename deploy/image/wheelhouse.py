@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from packaging.markers import Marker, default_environment
 from packaging.utils import parse_wheel_filename
@@ -31,7 +32,8 @@ SOURCES = (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")
 
 def requirements(lock: Path, python: str, machine: str) -> list[str]:
     """The lines of `lock` that hold on Linux with this Python and machine, without their conditions."""
-    environment = default_environment() | {
+    environment: dict[str, Any] = {
+        **default_environment(),
         "implementation_name": "cpython",
         "os_name": "posix",
         "platform_machine": machine,

@@ -11,7 +11,7 @@ import pytest
 
 from demo.hub import Hub, HubServer, Timings
 from demo.hub.sample import build_world
-from tests.deploy.image.podman import Store, UnavailableError, install
+from tests.deploy.image.podman import REPOSITORY, Store, UnavailableError, install, snapshot
 from tests.deploy.image.world import FIGURES, Image, World
 
 SECRET = "not a secret, only a test"
@@ -51,16 +51,22 @@ def _has_python(store: Store, base: str) -> bool:
 
 
 @pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What images are built from in this run."""
+    return snapshot(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="session")
 def image(store: Store, request: pytest.FixtureRequest) -> Image:
     """The image to test."""
     if named := os.environ.get("KOSCHEI_TEST_IMAGE"):
         identity = store.podman("pull", "--quiet", named, timeout=900).split()[-1]
-        return Image(store, identity)
-    base, variables = request.getfixturevalue("base"), request.getfixturevalue("variables")
+        return Image(store, identity, REPOSITORY / "build" / "sbom.cdx.json")
+    base, variables, tree = (request.getfixturevalue(name) for name in ("base", "variables", "tree"))
     name = "localhost/koschei-test"
     began = time.monotonic()
-    store.build(name, base, **variables)
-    built = Image(store, name)
+    store.build(name, base, tree, **variables)
+    built = Image(store, name, tree / "build" / "sbom.cdx.json")
     sizes = [int(store.podman("image", "inspect", one, "--format", "{{.Size}}")) / 1e6 for one in (name, base)]
     FIGURES.append(f"built in {time.monotonic() - began:.0f} s")
     FIGURES.append(f"{sizes[0]:.0f} MB, {sizes[0] - sizes[1]:.0f} MB of it on top of {base}")

@@ -24,6 +24,9 @@ RELEASE = "forky"
 BASE = f"localhost/koschei-test-base:{RELEASE}-{hashlib.sha256(repr(BASE_PACKAGES).encode()).hexdigest()[:12]}"
 # A user such as OpenShift's restricted-v2 chooses: any number, in group 0.
 ANYBODY = "1000650000:0"
+# What an image is built from.
+CODE = ("koschei", "backend", "frontend", "admin", "migrations", "deploy/image", "Containerfile", ".containerignore")
+SOURCES = (*CODE, "Makefile", "pyproject.toml", "README.md", "LICENSE")
 TMPFS = "rw,nosuid,nodev,noexec,mode=1777,size=256m"
 
 
@@ -47,12 +50,21 @@ def install() -> None:
         raise UnavailableError(f"apt-get cannot install {', '.join(missing)}: {done.stderr.strip()[-300:]}")
 
 
-def run(*command: str, timeout: float = 300, environment: dict[str, str] | None = None) -> str:
+def snapshot(folder: Path) -> Path:
+    """Copy what an image is built from to `folder`: several are built of the same then, whoever edits meanwhile."""
+    for name in run("git", "ls-files", "-z", "--", *SOURCES).split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+def run(
+    *command: str, timeout: float = 300, environment: dict[str, str] | None = None, folder: Path = REPOSITORY
+) -> str:
     """What a command says on its standard output; a failure shows what it said on both."""
     env = {**os.environ, **(environment or {})}
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -115,13 +127,16 @@ class Store:
         for left in ("var/cache/apt", "var/lib/apt/lists"):
             shutil.rmtree(folder / left)
 
-    def build(self, name: str, base: str, **variables: str) -> str:
-        """Build the image as a person does, and give what was said."""
+    def build(self, name: str, base: str, tree: Path, **variables: str) -> str:
+        """Build the image from `tree` as a person does, and give what was said."""
+        tools = "build/image-tools"
+        run("make", f"{tools}/.ready", timeout=900)
         options = "--pull-never --layers=false"
         words = [f"IMAGE={name}", f"IMAGE_BASE={base}", f"BUILDAH=buildah {' '.join(self.options)}"]
+        words.append(f"IMAGE_TOOLS={REPOSITORY / tools}")
         words += [f"BUILDAH_OPTIONS={options}", *(f"{key}={value}" for key, value in variables.items())]
         isolation = {"BUILDAH_ISOLATION": "chroot"}
-        return run("make", "--no-print-directory", "image", *words, timeout=900, environment=isolation)
+        return run("make", "image", *words, timeout=900, environment=isolation, folder=tree)
 
     def run_options(self, *mounts: str, network: str = "host") -> list[str]:
         """podman's words for a container that may do what restricted-v2 lets it, and no more."""

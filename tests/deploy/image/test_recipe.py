@@ -76,6 +76,12 @@ def test_the_default_base_is_said_alike_in_both_places() -> None:
     assert recipe == make
 
 
+def test_nothing_is_installed_that_is_not_vouched_for() -> None:
+    install = (HERE / "install.sh").read_text()
+    for option in ("--no-index", "--require-hashes", "--no-deps", "--no-cache-dir"):
+        assert option in install
+
+
 def test_the_image_has_no_settings_and_no_secret_in_it() -> None:
     text = (REPOSITORY / "Containerfile").read_text()
     assert not re.search(r"KOSCHEI_|PASSWORD|SECRET|fedoraproject\.org(?!/fedora)", text)

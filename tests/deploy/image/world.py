@@ -30,6 +30,8 @@ class Image:
 
     store: Store
     name: str
+    sbom: Path
+    """The one that lies beside it."""
 
     def run(self, *words: str, mounts: tuple[str, ...] = ()) -> str:
         """Run a command in a fresh container; what it prints."""
