@@ -16,6 +16,7 @@ from admin.options import Command, Group, json_option, pass_admin
 from admin.output import ago, duration, print_json
 from admin.tables import print_table
 from koschei import status as operations
+from koschei import webhooks
 from koschei.config import masked
 from koschei.errors import NotFoundError
 from koschei.status import CollectionReport, Health, ServiceReport, StatusReport
@@ -75,6 +76,9 @@ def show(report: StatusReport) -> None:
         click.echo(f"{report.outbox} events waiting to be sent{waiting}")
     else:
         click.echo(f"{report.outbox} events in the outbox; none is sent, since no bus is configured for it")
+    for webhook in report.webhooks:
+        if webhook.health is not webhooks.Health.OK:
+            click.echo(f"Webhook {webhook.name} is {webhook.remarks}")
 
 
 def _service(service: ServiceReport, report: StatusReport) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from fedora_messaging.config import LazyConfig
 from fedora_messaging.exceptions import ConfigurationException
 from sqlalchemy import text
 
-from koschei import selfcheck, status
+from koschei import selfcheck, status, webhooks
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.depsolve.download import HttpSource
@@ -90,6 +90,7 @@ def findings(config: Config, now: datetime) -> Iterator[Finding]:
             with closing(_Disposed(database)):
                 yield _checked("database clock", "", lambda: _database_clock(database))
                 yield from _services(database, config, now)
+                yield from _webhooks(database)
                 if "koji" in well:
                     yield from _repositories(database, koji, config)
 
@@ -199,6 +200,20 @@ def _services(database: Database, config: Config, now: datetime) -> Iterator[Fin
         state = State.WELL if service.health is Health.OK else State.WRONG
         seen = str(service.health) if service.error is None else f"{service.health}: {service.error}"
         yield Finding(name, state, seen, remedy.format(service.service))
+
+
+def _webhooks(database: Database) -> Iterator[Finding]:
+    """A receiver is somebody else's, and one that fails is no reason to call Koschei ill."""
+    with database.read() as session:
+        found = webhooks.summaries(session)
+    for webhook in found:
+        name = f"webhook {webhook.name}"
+        if webhook.trouble is None or not webhook.by_itself:
+            seen = webhook.remarks or f"{webhook.waiting} events wait"
+            yield Finding(name, State.WELL, seen)
+        else:
+            enable = f"have its receiver mended; then `koschei-admin edit-webhook {webhook.name} --enable`"
+            yield Finding(name, State.DOUBT, webhook.remarks, enable)
 
 
 def _repositories(database: Database, koji: KojiSession, config: Config) -> Iterator[Finding]:

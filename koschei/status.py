@@ -16,7 +16,7 @@ from sqlalchemy import func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from koschei import notices, outbox, scheduling
+from koschei import notices, outbox, scheduling, webhooks
 from koschei.config import Config
 from koschei.model import Build, Collection, Package, ServiceStatus
 from koschei.queries.collections import all_collections, newest_resolutions
@@ -144,6 +144,7 @@ class StatusReport:
     outbox: int
     outbox_oldest: datetime | None
     publishing: bool
+    webhooks: tuple[webhooks.Summary, ...] = ()
 
     @property
     def well(self) -> bool:
@@ -165,6 +166,7 @@ def report(session: Session, config: Config, now: datetime) -> StatusReport:
         outbox=waiting,
         outbox_oldest=oldest,
         publishing=config.publishing,
+        webhooks=tuple(webhooks.summaries(session)),
     )
 
 

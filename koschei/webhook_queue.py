@@ -54,7 +54,7 @@ NEXT = text(f"""
 """)  # noqa: S608 - only our own constant is put in
 
 WAITING = text(f"""
-    SELECT w.id, count(*) FROM webhook AS w JOIN outbox_event AS e ON e.position > w.position AND {WANTED}
+    SELECT w.id, count(*) AS number FROM webhook AS w JOIN outbox_event AS e ON e.position > w.position AND {WANTED}
     WHERE w.enabled OR NOT :enabled
     GROUP BY w.id
 """)  # noqa: S608 - only our own constant is put in
@@ -116,8 +116,8 @@ def next_retry(session: Session) -> datetime | None:
 
 def waiting(session: Session, *, enabled: bool = False) -> dict[int, int]:
     """How many events each webhook (by id; `enabled` ones only) is still to be told; those without any are left out."""
-    counts: dict[int, int] = dict(session.execute(WAITING, {"enabled": enabled}).tuples().all())
-    return counts
+    rows = session.execute(WAITING, {"enabled": enabled}).all()
+    return {row.id: row.number for row in rows}
 
 
 def take(session: Session, webhook_id: int, now: datetime) -> Job | None:

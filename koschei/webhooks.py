@@ -78,6 +78,17 @@ class Summary:
     last_success: datetime | None
     waiting: int
 
+    @property
+    def remarks(self) -> str:
+        """Since when and why it is not ok, in words; empty when it is."""
+        if self.trouble is None:
+            return ""
+        since = f" since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
+        if self.health is Health.DISABLED:
+            return f"disabled{since}: {self.trouble}"
+        retry = f", next try {self.next_attempt:%H:%M:%S} UTC" if self.next_attempt is not None else ""
+        return f"failing{since}, {self.failures} times{retry}: {self.trouble}"
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -288,12 +299,13 @@ def _change(session: Session, webhook: Webhook, config: WebhooksConfig, wish: Wi
     if wish.url is not None and checked_url(wish.url, config) != webhook.url:
         webhook.url = wish.url
         changes.append(f"address at {_host(wish.url)}")
-    if wish.description is not None and wish.description != webhook.description:
+    if wish.description is not None:
         wrong = flaw(wish.description, longest=LONGEST_NAME)
         if wrong is not None:
             raise InvalidInputError(f"The description of a webhook {wrong}")
-        webhook.description = wish.description
-        changes.append(f"description = {wish.description}")
+        if wish.description != webhook.description:
+            webhook.description = wish.description
+            changes.append(f"description = {wish.description}")
     lists = {
         "kinds": wish.kinds,
         "collections": _known_collections(session, wish.collections),

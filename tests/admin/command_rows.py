@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from koschei.db.engine import Database
-from koschei.model import Build, Collection, GroupACL, PackageGroup, PackageGroupRelation, User
+from koschei.messaging.webhook import new_secret
+from koschei.model import Build, Collection, GroupACL, PackageGroup, PackageGroupRelation, User, Webhook
 from koschei.rules.states import BuildState
 from tests.world import filling
 
@@ -57,6 +58,7 @@ RUNNING = 1  # the id of the build that runs
 ROWS = {
     "add-group": Row("add-group newgroup foo", writes=ONCE),
     "add-pkg": Row("add-pkg -c f27 new", writes=ONCE),
+    "add-webhook": Row("add-webhook newhook https://hooks.example.org/x -c f27 -p foo", writes=ONCE),
     "alembic": Row("alembic current", needs=Needs.SERVER, writes=Writes.TABLES),
     "branch-collection": Row("branch-collection f27 f29 -d 'Fedora 27' -t f29", writes=ONCE, koji=True),
     "cancel-build": Row(f"cancel-build {RUNNING}", writes=ONCE),
@@ -73,10 +75,12 @@ ROWS = {
     "delete-collection": Row("delete-collection --force f26", writes=STEPS),
     "delete-collection-group": Row("delete-collection-group --force fedora", writes=ONCE),
     "delete-group": Row("delete-group --force mygroup", writes=ONCE),
+    "delete-webhook": Row("delete-webhook --force myhook", writes=ONCE),
     "doctor": Row("doctor", needs=Needs.REPORT, koji=True),
     "edit-collection": Row("edit-collection f27 -d 'Fedora Linux 27' -t other", writes=ONCE, koji=True),
     "edit-collection-group": Row("edit-collection-group fedora -d 'Fedora Linux'", writes=ONCE),
     "edit-group": Row("edit-group someuser/own --make-global --new-name thegroup", writes=ONCE),
+    "edit-webhook": Row("edit-webhook myhook --url https://hooks.example.org/y --rotate-secret", writes=ONCE),
     "explain": Row("explain foo"),
     "fork-collection": Row("fork-collection f27 f27-side -d 'Side' -t side", writes=ONCE, koji=True),
     "grant-admin": Row("grant-admin someuser", writes=ONCE),
@@ -85,6 +89,7 @@ ROWS = {
     "list-groups": Row("list-groups"),
     "list-packages": Row("list-packages"),
     "list-users": Row("list-users"),
+    "list-webhooks": Row("list-webhooks"),
     "log": Row("log"),
     "psql": Row("psql -c 'SELECT 1'", needs=Needs.NOTHING),
     "queue": Row("queue"),
@@ -101,8 +106,10 @@ ROWS = {
     "show-collection": Row("show-collection f27"),
     "show-group": Row("show-group mygroup"),
     "show-package": Row("show-package foo"),
+    "show-webhook": Row("show-webhook myhook"),
     "status": Row("status"),
     "submit-build": Row("submit-build -c f28 foo", writes=STEPS, koji=True),
+    "test-webhook": Row("test-webhook --dry-run myhook"),
     "track": Row("track -c f27 new", writes=ONCE),
     "untrack": Row("untrack -c f27 foo", writes=ONCE),
 }
@@ -131,6 +138,9 @@ def fill(url: str) -> None:
         world.package("new", f27, tracked=False)
         world.collection_group("fedora", "Fedora", f27, f28)
         world.notice("hello, world")
+        world.session.add(
+            Webhook(name="myhook", url="https://hooks.example.org/", secret=new_secret(), created_by="boss")
+        )
         fill_people(world.session, foo.base_id)
         fill_many(world.session, old)
     with database.begin() as session:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     USER = "someuser"
     BUILD = str(RUNNING)
     SETTING = "koji_config"
+    WEBHOOK = "myhook"
     FILE = "names.txt"
 
 
@@ -38,12 +39,15 @@ MISSPELLED = {
     Kind.USER: "someusre",
     Kind.BUILD: "987654321",
     Kind.SETTING: "koji_confg",
+    Kind.WEBHOOK: "myhok",
     Kind.FILE: "nams.txt",
 }
 NOT_GUESSED = {Kind.BUILD, Kind.SETTING, Kind.FILE}
 
 # Lines that would work, besides those in ROWS: together they use every parameter that takes a name.
 LINES = {
+    "add-webhook": ["add-webhook new https://hooks.example.org/ -c f27 -g mygroup -p foo -d words -n"],
+    "edit-webhook": ["edit-webhook myhook --url https://hooks.example.org/z -c f27 -g mygroup -p foo -d words -n"],
     "add-group": ["add-group new foo -m someuser -n"],
     "add-pkg": ["add-pkg -c f27 foo -n"],
     "compare-engines": ["compare-engines -c f27 foo --sample 5"],
@@ -90,14 +94,17 @@ PARAMETERS: dict[str, Kind | None] = {
     "build_id": Kind.BUILD,
     "collection": Kind.COLLECTION,
     "content": Kind.FILE,
+    "collections": Kind.COLLECTION,
     "contents": Kind.COLLECTION,
     "dest_tag": ANY,
+    "description": ANY,
     "display_name": ANY,
     "distgit": ANY,
     "distgit_group": ANY,
     "distgit_user": ANY,
     "file": Kind.FILE,
     "group": Kind.GROUP,
+    "groups": Kind.GROUP,
     "key": Kind.SETTING,
     "maintainers": ANY,  # of people who may never have logged in
     "master": Kind.COLLECTION,
@@ -117,6 +124,7 @@ PARAMETERS: dict[str, Kind | None] = {
 }
 IN_COMMAND = {
     ("add-group", "group"): ANY,
+    ("add-webhook", "name"): ANY,
     ("create-collection", "name"): ANY,
     ("create-collection-group", "name"): ANY,
     ("create-group", "group"): ANY,
@@ -124,6 +132,10 @@ IN_COMMAND = {
     ("delete-collection-group", "name"): Kind.COLLECTION_GROUP,
     ("edit-collection", "name"): Kind.COLLECTION,
     ("edit-collection-group", "name"): Kind.COLLECTION_GROUP,
+    ("delete-webhook", "name"): Kind.WEBHOOK,
+    ("edit-webhook", "name"): Kind.WEBHOOK,
+    ("show-webhook", "name"): Kind.WEBHOOK,
+    ("test-webhook", "name"): Kind.WEBHOOK,
     ("explain", "name"): Kind.PACKAGE,
     ("grant-admin", "name"): Kind.USER,
     ("list-builds", "name"): Kind.PACKAGE,

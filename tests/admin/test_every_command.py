@@ -280,6 +280,18 @@ REFUSED = (
     ("set-arch-override foo z80", "Unrecognized arch"),
     ("list-packages nope 'f*'", "Packages don't exist: nope"),
     ("delete-group mygroup", "say --force"),
+    ("delete-webhook myhook", "say --force"),
+    ("add-webhook myhook https://hooks.example.org/", "there is a webhook myhook"),
+    ("add-webhook new http://hooks.example.org/", "webhooks.allow_http allows http://"),
+    ("add-webhook new ftp://hooks.example.org/", "begins with https://"),
+    ("add-webhook new https://10.0.0.1/", "is not a public address"),
+    ("add-webhook new https://[::1]:8000/", "is not a public address"),
+    ("add-webhook new https://[::1", "is no address"),
+    ("add-webhook new https://a.example.org:99999/", "is no address"),
+    ("add-webhook new https:///path", "begins with https:// and a host"),
+    ("add-webhook new https://me:secret@hooks.example.org/", "no user, password or #"),
+    ("add-webhook new https://hooks.example.org/ž", "cannot have"),
+    ("edit-webhook myhook --url 'https://hooks.example.org/a b'", "cannot have"),
     ("delete-collection f26", "say --force"),
     ("delete-collection-group fedora", "say --force"),
     ("untrack --all -c f27", "say --force"),
@@ -289,6 +301,8 @@ WRONG_USAGE = (
     ("edit-collection-group fedora", "Say what to change"),
     ("edit-collection-group fedora f27", "collections follow --contents"),
     ("edit-group mygroup", "Say what to change"),
+    ("edit-webhook myhook", "Say what to change"),
+    ("add-webhook new https://hooks.example.org/ --kind all", "is not one of"),
     ("track foo", "Say where"),
     ("track -c f27", "Say which packages"),
     ("list-builds", "Name a package, or say --running"),
@@ -366,7 +380,14 @@ def test_whatever_changes_much_can_be_tried_first() -> None:
         "untrack",
     ):
         assert {"-n", "--dry-run"} <= options[name], name
-    for name in ("delete-collection", "delete-collection-group", "delete-group", "revoke-admin", "untrack"):
+    for name in (
+        "delete-collection",
+        "delete-collection-group",
+        "delete-group",
+        "delete-webhook",
+        "revoke-admin",
+        "untrack",
+    ):
         assert {"-f", "--force"} <= options[name], name
 
 
