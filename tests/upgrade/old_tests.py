@@ -3,8 +3,8 @@
     python -m tests.upgrade.old_tests REF [pytest's arguments]
 
 Old processes run on such a database while a new version is rolled out. Run are those old tests that use a migrated
-database, but for those marked exact_schema; tests/conftest.py of the old version sees to both. The old version gets an
-environment of its own (make setup) when its requirements.lock is another one, else it runs in this one.
+database, but for those marked exact_schema; tests/conftest.py of the old version sees to both. The old version has an
+environment of its own: made by its `make setup` when its requirements.lock is another one, else of our packages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import os
 import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import tomllib
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,13 +53,31 @@ def what_changed(old: Path) -> SchemaState:
     return found
 
 
-def python_for(old: Path) -> str:
-    """The interpreter for the old tests: ours when both versions need the same packages."""
+def python_for(old: Path) -> Path:
+    """The interpreter for the old tests, in an environment of their own: its programs must be the old ones."""
     if (old / "requirements.lock").read_bytes() == (REPOSITORY / "requirements.lock").read_bytes():
-        return sys.executable
+        return with_our_packages(old)
     print("The old version needs other packages: making an environment for it", flush=True)
     subprocess.run(["make", "setup"], cwd=old, check=True)
-    return str(old / ".venv/bin/python")
+    return old / ".venv/bin/python"
+
+
+def with_our_packages(old: Path) -> Path:
+    """An environment that has the old tree and its programs, and borrows the packages of ours."""
+    venv.create(old / ".venv", symlinks=True)
+    bin_folder = old / ".venv/bin"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    paths = sysconfig.get_paths()
+    # Our tree is not in the folders of our packages, only named there by a file that is not read from elsewhere.
+    borrowed = dict.fromkeys((str(old), paths["purelib"], paths["platlib"]))
+    (old / ".venv/lib" / version / "site-packages/old.pth").write_text("\n".join(borrowed) + "\n")
+    programs = tomllib.loads((old / "pyproject.toml").read_text())["project"]["scripts"]
+    for name, target in programs.items():
+        module, function = target.split(":")
+        script = bin_folder / name
+        script.write_text(f"#!{bin_folder}/python\nfrom {module} import {function}\n{function}()\n")
+        script.chmod(0o755)
+    return bin_folder / "python"
 
 
 def run(ref: str, arguments: Sequence[str]) -> int:
@@ -73,8 +94,8 @@ def run(ref: str, arguments: Sequence[str]) -> int:
             raise CannotRunError(f"The tests of {ref} cannot be given a migrated database: it is older than this check")
         print(f"The tests of {ref} on revision {found.found} and {', '.join(half)} of this version", flush=True)
         later = shlex.join([sys.executable, "-E", str(REPOSITORY / "tests/upgrade/later.py")])
-        command = [python_for(old), "-m", "pytest", "-p", "no:cacheprovider", *(arguments or PARALLEL)]
-        environment = {**os.environ, "PYTHONPATH": str(old), HOOK: later}
+        command = [str(python_for(old)), "-m", "pytest", "-p", "no:cacheprovider", *(arguments or PARALLEL)]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {HOOK: later}
         return subprocess.run(command, cwd=old, env=environment, check=False).returncode
 
 

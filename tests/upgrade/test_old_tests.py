@@ -11,13 +11,25 @@ import pytest
 from tests.upgrade.releases import PARTS, Release, add_revision
 
 WHOLE = (*PARTS, "demo", "tests", "pyproject.toml", "requirements.lock")
-SOME = ("-q", "tests/test_notices.py")
+SOME = ("-q", "tests/test_notices.py", "tests/upgrade/test_seen.py")
+# Put into the old version: its programs are its own, wherever they are started.
+SEEN = """
+import subprocess, sys
+from pathlib import Path
+
+def test_programs_are_of_this_version(database_url):
+    script = Path(sys.executable).parent / "koschei-admin"
+    env = {"KOSCHEI__DB_URL": database_url, "KOSCHEI_CONFIG": ""}
+    said = subprocess.run([script, "db-check"], env=env, cwd="/", capture_output=True, text=True)
+    assert "newer than this code (0001), and admit it" in said.stdout, said
+"""
 
 
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """A tree whose history has a first version."""
     release = Release.copy(tmp_path_factory.mktemp("new"), "7.1", WHOLE)
+    (release.folder / "tests/upgrade/test_seen.py").write_text(SEEN)
     git = ("git", "-c", "user.name=somebody", "-c", "user.email=somebody@localhost", "-c", "init.defaultBranch=main")
     for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "The first version"), ("tag", "v7.0")):
         subprocess.run([*git, *command], cwd=release.folder, check=True)
