@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from koschei.messaging.events import KINDS, complete, message_class
 from koschei.messaging.receiver import Receiver, Unreadable
 
 log = structlog.get_logger(__name__)
+_reactor: Any = reactor
 
 LONGEST_RECONNECT = 3
 """Seconds between attempts to connect. The library's own back-off grows to an hour."""
@@ -135,7 +137,7 @@ class Bus:
             self._in_reactor(lambda: self._service.factory.publish(ours, exchange), seconds=timeout)
         except ValidationError as error:
             raise EventError(f"{message.kind} {message.message_id}: {error}") from error
-        except crochet.TimeoutError as error:
+        except TimeoutError as error:
             raise BusError(f"the broker did not confirm a message within {timeout:g} s") from error
         except (PublishException, ConnectionException) as error:
             raise BusError(f"the broker did not take a message: {_words(error)}") from error
@@ -154,12 +156,19 @@ class Bus:
             log.info("the bus was not left in order", reason=_words(error))
 
     def _in_reactor(self, call: Callable[[], Any], seconds: float) -> Any:
-        """Do it on the reactor's thread and wait; what takes too long is cancelled."""
-        result = crochet.run_in_reactor(call)()
+        """Do it on the reactor's thread and wait; what takes too long is cancelled, and TimeoutError."""
+        answer: Future[Any] = Future()
+        begun: list[defer.Deferred[Any]] = []
+
+        def begin() -> None:
+            begun.append(defer.maybeDeferred(call))
+            begun[0].addCallbacks(answer.set_result, lambda failure: answer.set_exception(failure.value))
+
+        _reactor.callFromThread(begin)
         try:
-            return result.wait(timeout=seconds)
-        except crochet.TimeoutError:
-            result.cancel()
+            return answer.result(seconds)
+        except TimeoutError:
+            _reactor.callFromThread(lambda: begun[0].cancel())
             raise
 
     # --- On the reactor's thread
@@ -276,7 +285,7 @@ def _load(config_file: Path) -> Mapping[str, Any]:
 
 
 def _pause(seconds: float) -> Any:
-    return task.deferLater(reactor, seconds, lambda: None)
+    return task.deferLater(_reactor, seconds, lambda: None)
 
 
 def _words(error: BaseException) -> str:
