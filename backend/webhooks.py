@@ -68,6 +68,7 @@ class Sender:
             self._listener.close()
             if self._lock is not None:
                 self._lock.release()
+                self._lock = None
 
     def _run(self) -> None:
         failures = 0
@@ -157,7 +158,8 @@ class Sender:
             self._stop.wait(5)
         with self._guard:
             del self._busy[webhook_id]
-        self._listener.nudge()
+        if not self._stop.is_set():
+            self._listener.nudge()
 
     def _deliver_next(self, webhook_id: int, poster: Poster) -> bool:
         """One attempt; whether to go on with the next."""
