@@ -81,6 +81,7 @@ def test_every_command_has_a_row() -> None:
     assert ROWS.keys() == COMMANDS.keys(), "add a row to tests/admin/command_rows.py"
 
 
+@pytest.mark.exact_schema
 def test_every_line_that_does_not_ask_koji_works_while_koji_is_away(
     postgres: Postgres, filled_template: str, make_shell: MakeShell, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def meanwhile(drill: Drill) -> int:
     return task
 
 
+@pytest.mark.exact_schema
 def test_a_restored_database_answers_as_the_dumped_one_and_finds_out_what_the_guide_says(drill: Drill) -> None:
     world = drill.world
     lost = world.database.url.rpartition("/")[2]
