@@ -33,6 +33,7 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8080, help="port of the dashboard; 0: a free one (default 8080)")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where everything is kept (demo/.run)")
     parser.add_argument("--patience", type=float, help="seconds after which a step of the story has stalled")
+    parser.add_argument("--no-bus", action="store_true", help="do without a message bus, even if there is a RabbitMQ")
     parser.add_argument("--passive", action="store_true", help="watch Fedora's Koji, or the one named")
     parser.add_argument("--hub", metavar="URL", help=f"Koji's XML-RPC address ({FEDORA['hub']})")
     parser.add_argument("--topurl", metavar="URL", help=f"where its files are served ({FEDORA['topurl']})")
@@ -78,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
             )
         from demo import show
 
-        return show.run(folder=chosen.folder, port=chosen.port, once=chosen.once, patience=chosen.patience)
+        return show.run(
+            folder=chosen.folder, port=chosen.port, once=chosen.once, patience=chosen.patience, bus=not chosen.no_bus
+        )
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

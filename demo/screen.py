@@ -118,7 +118,7 @@ def _koji(report: StatusReport) -> str:
     )
     return (
         f"{repos} · {len(report.running)} builds run, {report.queue} packages wait · "
-        f"{report.outbox} events queued (no bus here)"
+        f"{report.outbox} events queued{'' if report.publishing else ' (no bus here)'}"
     )
 
 

@@ -80,6 +80,10 @@ class Folder:
         return self.path / "koschei.toml"
 
     @property
+    def bus_config(self) -> Path:
+        return self.path / "fedora-messaging.toml"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -110,10 +114,10 @@ class Folder:
         self._lock = None
 
     def _clear(self) -> None:
-        for name in ("koji", "cache", "postgres"):
+        for name in ("koji", "cache", "postgres", "rabbitmq"):
             if (self.path / name).exists():
                 shutil.rmtree(self.path / name)
-        for path in (self.config, self.path / "env"):
+        for path in (self.config, self.bus_config, self.path / "env"):
             path.unlink(missing_ok=True)
 
     def write_config(self, tables: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from demo.story import LEISURELY, QUICK, Story
 from koschei.errors import DatabaseError, NotFoundError
 
 LOOK_SECONDS = 0.5
+QUOTED = 5
+LAST_WORDS_SECONDS = 15.0
 STOPPED = 130
 PATIENCE_ONCE, PATIENCE = 90.0, 600.0
 
@@ -82,19 +85,28 @@ class Report:
         return 1 if self.wrong else 0
 
 
-def run(folder: Path, port: int, *, once: bool, patience: float | None) -> int:
+def run(folder: Path, port: int, *, once: bool, patience: float | None, bus: bool) -> int:
     """Run it; the exit status. The summary comes when everything has been taken down, so that nothing follows it."""
     with signals_stop() as stopping, Screen("Koschei's demo", plain=once) as screen:
-        ended = _run(Folder(folder), port, screen, stopping, once=once, patience=patience)
+        ended = _run(Folder(folder), port, screen, stopping, once=once, patience=patience, bus=bus)
     return ended.show() if isinstance(ended, Report) else ended
 
 
 def _run(
-    folder: Folder, port: int, screen: Screen, stopping: threading.Event, *, once: bool, patience: float | None
+    folder: Folder,
+    port: int,
+    screen: Screen,
+    stopping: threading.Event,
+    *,
+    once: bool,
+    patience: float | None,
+    bus: bool,
 ) -> Report | int:
     timings, usual = (QUICK, PATIENCE_ONCE) if once else (LEISURELY, PATIENCE)
     seconds = patience or usual
-    with Stage(folder, port, timings, tell=screen.tell, patience=seconds, stopping=stopping, endless=not once) as stage:
+    with Stage(
+        folder, port, timings, tell=screen.tell, patience=seconds, stopping=stopping, endless=not once, with_bus=bus
+    ) as stage:
         story = Story(stage.world, stage.observer, stage.admin, screen.tell)
         if not once:
             screen.tell(f"in another shell: . {folder.path / 'env'}; koschei-admin status")
@@ -106,7 +118,21 @@ def _run(
                 return STOPPED if once else 0
             if work.error is not None and not (once and isinstance(work.error, DemoError)):
                 raise work.error
+            _quote(stage)
             return report(stage, stalled=work.error)
+
+
+def _quote(stage: Stage) -> None:
+    """Say what those heard who listen to Koschei on the bus."""
+    if stage.bus is None:
+        return
+    deadline = time.monotonic() + LAST_WORDS_SECONDS
+    while stage.observer.status().outbox and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    heard = stage.bus.heard()
+    stage.tell(f"{len(heard)} messages were sent on the bus; the last ones:")
+    for summary in heard[-QUOTED:]:
+        stage.tell(f"    {summary}")
 
 
 def _tell(story: Story, screen: Screen, stopping: threading.Event, once: bool) -> None:

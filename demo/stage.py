@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from demo import settings
+from demo.bus import Bus, started
 from demo.distribution import distribution
 from demo.hub import HubServer, Timings
 from demo.observer import COLLECTION, Observer
@@ -73,12 +74,15 @@ class Stage:
         stopping: threading.Event,
         durable: bool = False,
         endless: bool = False,
+        with_bus: bool = False,
     ) -> None:
         self.folder, self._timings, self.tell = folder, timings, tell
         self.ports = Ports.choose(port)
         self.admin = Admin(folder)
         self._patience, self._stopping, self._endless = patience, stopping, endless
         self._postmaster = Postmaster(folder, durable)
+        self._with_bus = with_bus
+        self.bus: Bus | None = None
         self.world: World
         self.observer: Observer
         self.supervisor: Supervisor
@@ -101,6 +105,10 @@ class Stage:
     def _set_up(self, opened: ExitStack) -> None:
         self.folder.take()
         opened.callback(self.folder.release)
+        if self._with_bus:
+            self.bus = started(self.folder.path / "rabbitmq", self.tell)
+            if self.bus is not None:
+                opened.callback(self.bus.close)
         self.tell("starting PostgreSQL")
         database_url = opened.enter_context(self._postmaster)
         self.tell("building a sample distribution in a Koji of our own")
@@ -115,7 +123,12 @@ class Stage:
             "login_method": "login",
             "login_args": {"user": USER, "password": PASSWORD},
         }
-        self.folder.write_config(settings.active(self.folder, self.ports, database_url, koji, endless=self._endless))
+        tables = settings.active(self.folder, self.ports, database_url, koji, endless=self._endless)
+        if self.bus is not None:
+            self.tell("starting RabbitMQ")
+            self.bus.open(self.world.hub, self.folder.bus_config)
+            tables |= {"fedmsg": {"config_file": str(self.folder.bus_config)}, "fedmsg-publisher": {"enabled": True}}
+        self.folder.write_config(tables)
         self.folder.write_env()
         self.tell("koschei-admin create-db and create-collection")
         self.admin(["create-db"])
@@ -125,7 +138,8 @@ class Stage:
         self.supervisor = supervised(self.folder, self.ports, SERVICES, self.tell)
         opened.callback(self.supervisor.stop)
         self.tell(f"five services and the dashboard are started: {self.ports.url}")
-        self.tell("there is no message bus here: events are queued, and none is sent")
+        if not self._with_bus:
+            self.tell("there is no message bus here: events are queued, and none is sent")
 
 
 def supervised(folder: Folder, ports: Ports, services: Sequence[str], tell: Callable[[str], None]) -> Supervisor:

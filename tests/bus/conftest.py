@@ -53,7 +53,7 @@ def rabbit_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def rabbit(rabbit_folder: Path) -> Iterator[Rabbit]:
-    """A running RabbitMQ that nobody kills; one per test process."""
+    """A running RabbitMQ, one per test process. Who kills it starts it again."""
     with Rabbit(rabbit_folder / "shared") as node:
         yield node
 

@@ -71,7 +71,7 @@ def total() -> float:
 def test_a_finished_task_ends_its_build_however_often_and_in_whatever_order_it_is_told(
     world: KojiWorld, post: Post, serve: Serve
 ) -> None:
-    world.hub.outcome = lambda context: Outcome("failed") if context.package == "bar" and context.scratch else None
+    world.hub.outcome = lambda context: Outcome("arch_failed") if context.package == "bar" and context.scratch else None
     connected(serve(post.rabbit.url, post.queue))
     tasks = start(world, "foo", "bar", "baz")
     messages = [
@@ -86,7 +86,6 @@ def test_a_finished_task_ends_its_build_however_often_and_in_whatever_order_it_i
     dealt_with(post, before, len(messages))
     assert [state(world, name) for name in tasks] == [BuildState.COMPLETE, BuildState.FAILED, BuildState.COMPLETE]
     assert len(world.builds("foo")) == 2
-    assert seen("parked") == 0 or total() - before == len(messages)
 
 
 def test_builds_are_tagged_and_untagged_in_every_collection_that_they_concern(
@@ -113,8 +112,7 @@ def test_builds_are_tagged_and_untagged_in_every_collection_that_they_concern(
     assert versions(world) == {("f43", "2"), ("f43", "1"), ("f44", "2")}
     world.hub.untag_build("f43", "foo-2-1.fc43")
     post.send(tag("foo", "untag"))
-    wait_until(lambda: ("f43", "2") not in versions(world), 20, "the build to be untagged")
-    assert ("f44", "2") not in versions(world)
+    wait_until(lambda: versions(world) == {("f43", "1"), ("f44", "1")}, 20, "the build to be untagged in both")
 
 
 def versions(world: KojiWorld) -> set[tuple[str, str]]:
@@ -179,7 +177,7 @@ JUNK: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "a body too deep": ("tag", b"[" * 200_000, GOOD),
     "a number without end": ("tag", b"9" * 100_000, GOOD),
     "no object": ("tag", b'["foo"]', GOOD),
-    "null": ("task.state.change", b"null", GOOD),
+    "a number": ("task.state.change", b"7", GOOD),
     "ten megabytes": ("tag", b'{"instance": "primary", "name": "' + b"x" * 10_000_000 + b'", "tag": "f43"}', GOOD),
     "a NUL": ("tag", b'{"instance": "primary", "name": "a\\u0000b", "tag": "f43"}', GOOD),
     "half a character": ("tag", b'{"instance": "primary", "name": "\\ud800", "tag": "f43"}', GOOD),
@@ -189,9 +187,8 @@ JUNK: dict[str, tuple[str, bytes, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("prefetch", [25])
 def test_nonsense_is_parked_with_its_reason_and_what_comes_behind_it_is_heard(
-    world: KojiWorld, post: Post, serve: Serve, prefetch: int
+    world: KojiWorld, post: Post, serve: Serve
 ) -> None:
     connected(serve(post.rabbit.url, post.queue))
     before, parked = total(), seen("parked")
@@ -201,10 +198,10 @@ def test_nonsense_is_parked_with_its_reason_and_what_comes_behind_it_is_heard(
     post.send(tag("foo"))
     wait_until(lambda: world.builds("foo")[0].version == "2", 30, "the last message")
     dealt_with(post, before, len(JUNK) + 1)
-    assert seen("parked") == parked + len(JUNK)
     with world.database.begin() as session:
         kept = {message.message_id: message for message in parking.parked(session)}
     assert kept.keys() == JUNK.keys()
+    assert seen("parked") == parked + len(JUNK)
     for name, message in kept.items():
         assert message.topic == f"{KOJI}.{JUNK[name][0]}"
         assert message.reason
