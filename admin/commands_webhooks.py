@@ -219,23 +219,23 @@ def show_webhook(admin: Admin, name: str, as_json: bool) -> None:
 @click.command(
     "test-webhook",
     cls=Command,
-    examples=("koschei-admin test-webhook dashboard", "koschei-admin test-webhook dashboard --dry-run"),
+    examples=("koschei-admin test-webhook dashboard", "koschei-admin test-webhook dashboard --show"),
 )
 @click.argument("name")
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would be posted, and post nothing.")
+@click.option("--show", is_flag=True, help="Show what would be posted, and post nothing.")
 @json_option
 @pass_admin
-def test_webhook(admin: Admin, name: str, dry_run: bool, as_json: bool) -> None:
+def test_webhook(admin: Admin, name: str, show: bool, as_json: bool) -> None:
     """Post a ping to the webhook NAME from here, enabled or not, and say what its receiver answers.
 
     The exit status is 3 unless the receiver takes it. What is sent and what waits stays as it is.
     """
     with admin.reading() as session:
         post = webhooks.ping(session, admin.config, name, now())
-    if dry_run:
+    if show:
         event = json.loads(post.text)
         if as_json:
-            print_json({"dry_run": True, "url": post.url, "headers": post.headers, "event": event})
+            print_json({"url": post.url, "headers": post.headers, "event": event})
         else:
             for line in (f"POST {post.url}", *(f"{key}: {value}" for key, value in post.headers.items())):
                 click.echo(line)

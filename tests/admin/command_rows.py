@@ -80,7 +80,7 @@ ROWS = {
     "edit-collection": Row("edit-collection f27 -d 'Fedora Linux 27' -t other", writes=ONCE, koji=True),
     "edit-collection-group": Row("edit-collection-group fedora -d 'Fedora Linux'", writes=ONCE),
     "edit-group": Row("edit-group someuser/own --make-global --new-name thegroup", writes=ONCE),
-    "edit-webhook": Row("edit-webhook myhook --url https://hooks.example.org/y --rotate-secret", writes=ONCE),
+    "edit-webhook": Row("edit-webhook myhook --url https://hooks.example.org/y", writes=ONCE),
     "explain": Row("explain foo"),
     "fork-collection": Row("fork-collection f27 f27-side -d 'Side' -t side", writes=ONCE, koji=True),
     "grant-admin": Row("grant-admin someuser", writes=ONCE),
@@ -109,7 +109,7 @@ ROWS = {
     "show-webhook": Row("show-webhook myhook"),
     "status": Row("status"),
     "submit-build": Row("submit-build -c f28 foo", writes=STEPS, koji=True),
-    "test-webhook": Row("test-webhook --dry-run myhook"),
+    "test-webhook": Row("test-webhook --show myhook"),
     "track": Row("track -c f27 new", writes=ONCE),
     "untrack": Row("untrack -c f27 foo", writes=ONCE),
 }

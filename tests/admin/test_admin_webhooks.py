@@ -56,7 +56,7 @@ def test_a_secret_is_shown_once_and_never_again(shell: Shell, database: Database
             "list-webhooks --json",
             "log",
             "status --json",
-            "test-webhook -n hook",
+            "test-webhook --show hook",
             "edit-webhook hook -d x",
             "delete-webhook --force hook",
         )
