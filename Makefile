@@ -20,8 +20,8 @@ export UV_NO_PROGRESS := 1
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-# PROGRAM=PACKAGE that the browser tests need from the system.
-SYSTEM_PROGRAMS := chromium=chromium
+# PROGRAM=PACKAGE that the tests of the browser and of the bus need from the system.
+SYSTEM_PROGRAMS := chromium=chromium rabbitmq-server=rabbitmq-server
 
 # Ansible and its company would crowd the everyday environment: the tests of the deployment have one of their own.
 DEPLOY_VENV := .venv-deploy
@@ -38,7 +38,7 @@ BUILDAH ?= buildah
 BUILDAH_OPTIONS ?=
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 
-.PHONY: help setup demo test test-upgrade test-libdnf5 test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
+.PHONY: help setup demo test test-bus test-upgrade test-libdnf5 test-deploy wheelhouse sbom image lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
@@ -84,6 +84,9 @@ test-upgrade: setup ## run an older version's tests on a database migrated for t
 
 test-libdnf5: setup ## run the solvers' contract against the real libdnf5, in a small Debian made for it (root)
 	@tests/depsolve/libdnf5.sh $(ARGS)
+
+test-bus: setup system ## kill the broker 20 times in the middle of a story (KILLS=50 for more)
+	KOSCHEI_BUS_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/bus/test_chaos.py $(ARGS)
 
 test-deploy: $(DEPLOY_READY) ## run the tests of the deployment: manifests, playbooks, image (not part of make test)
 	$(DEPLOY_PY) -m pytest -o testpaths=tests/deploy $(ARGS)
@@ -149,13 +152,13 @@ lock: setup ## compute the lock files again from pyproject.toml and tests/deploy
 		-c requirements.lock deploy/image/tools.in -o deploy/image/tools.lock
 
 system: ## install the system packages that tests need (root), or name them (anybody else)
-	@missing=; for pair in $(SYSTEM_PROGRAMS); do command -v "$${pair%%=*}" >/dev/null || missing="$$missing $${pair##*=}"; done; \
+	@missing=; for pair in $(SYSTEM_PROGRAMS); do PATH="$$PATH:/usr/sbin" command -v "$${pair%%=*}" >/dev/null || missing="$$missing $${pair##*=}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing$$missing"; \
 		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } >/dev/null \
-			|| echo "Could not install$$missing: the tests that need them will fail" >&2; \
-	else echo "Missing system packages:$$missing. The tests that need them will fail until somebody installs them." >&2; fi
+			|| echo "Could not install$$missing: the tests that need them will fail or be skipped" >&2; \
+	else echo "Missing system packages:$$missing. The tests that need them will fail or be skipped until somebody installs them." >&2; fi
 
 clean: ## remove .venv, caches and the demo's data
 	@! mountpoint -q build/libdnf5/root/proc || umount build/libdnf5/root/proc
