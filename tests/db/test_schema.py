@@ -21,6 +21,9 @@ from tests.upgrade.releases import REPOSITORY, add_revision
 
 pytestmark = pytest.mark.exact_schema
 
+BASE = [revision.name for revision in schema.chain()]
+NOW = BASE[-1]
+
 ADD = 'op.execute("ALTER TABLE base_package ADD COLUMN nick text")'
 REMOVE = 'op.execute("ALTER TABLE base_package DROP COLUMN nick")'
 INDEX = 'index_concurrently("ix_base_package_example", "base_package (name)")'
@@ -42,8 +45,8 @@ def engine(database_url: str) -> Engine:
 
 
 def two_halves(migrations: Path) -> None:
-    add_revision(migrations, "0002", schema.head(), "pre", ADD, REMOVE)
-    add_revision(migrations, "0003", "0002", "post", REMOVE, ADD)
+    add_revision(migrations, "8002", schema.head(), "pre", ADD, REMOVE)
+    add_revision(migrations, "8003", "8002", "post", REMOVE, ADD)
     schema._chain.cache_clear()
 
 
@@ -67,20 +70,20 @@ def test_the_halves_are_applied_one_after_the_other(migrations: Path, database_u
     before = schema.look(database_url)
     assert (before.fit, before.pending_of(Phase.PRE), before.pending_of(Phase.POST)) == (
         Fit.OLDER,
-        ("0002",),
-        ("0003",),
+        ("8002",),
+        ("8003",),
     )
     with pytest.raises(InvalidInputError, match="The pre-deploy half comes first"):
         schema.upgrade_half(database_url, Phase.POST)
     schema.upgrade_half(database_url, Phase.PRE)
     between = schema.look(database_url)
-    assert (between.found, between.usable, between.pending_of(Phase.POST)) == ("0002", True, ("0003",))
+    assert (between.found, between.usable, between.pending_of(Phase.POST)) == ("8002", True, ("8003",))
     assert "nick" in columns(engine)
     schema.upgrade_half(database_url, Phase.PRE)
-    assert schema.current(database_url) == "0002"
+    assert schema.current(database_url) == "8002"
     schema.upgrade_half(database_url, Phase.POST)
     schema.upgrade_half(database_url, Phase.POST)
-    assert schema.current(database_url) == "0003"
+    assert schema.current(database_url) == "8003"
     assert "nick" not in columns(engine)
 
 
@@ -89,16 +92,16 @@ def test_an_empty_database_gets_everything_at_once(migrations: Path, empty_datab
     with pytest.raises(InvalidInputError, match="no Koschei tables"):
         schema.upgrade_half(empty_database_url, Phase.POST)
     schema.upgrade_half(empty_database_url, Phase.PRE)
-    assert schema.current(empty_database_url) == "0003"
+    assert schema.current(empty_database_url) == "8003"
 
 
 def test_a_pre_half_behind_an_older_post_half_waits_for_it(migrations: Path, database_url: str) -> None:
     two_halves(migrations)
-    add_revision(migrations, "0004", "0003", "pre", ADD, REMOVE)
+    add_revision(migrations, "8004", "8003", "pre", ADD, REMOVE)
     schema._chain.cache_clear()
-    with pytest.raises(InvalidInputError, match="0003 is the post-deploy half of an earlier version and comes first"):
+    with pytest.raises(InvalidInputError, match="8003 is the post-deploy half of an earlier version and comes first"):
         schema.upgrade_half(database_url, Phase.PRE)
-    assert schema.current(database_url) == "0001", "nothing was begun"
+    assert schema.current(database_url) == NOW, "nothing was begun"
     schema.upgrade(database_url)
     assert schema.look(database_url).fit is Fit.RIGHT
 
@@ -121,7 +124,7 @@ def test_old_code_judges_what_came_after_it(
     assert schema.hindrance(database_url) is None
     words = old_code()
     assert words is not None
-    assert "0003 took away what this code (revision 0001) uses: run the image of Koschei 7.1 or newer" in words
+    assert f"8003 took away what this code (revision {NOW}) uses: run the image of Koschei 7.1 or newer" in words
 
 
 def test_nothing_hinders_a_start_while_postgresql_is_away() -> None:
@@ -132,14 +135,14 @@ def test_nothing_hinders_a_start_while_postgresql_is_away() -> None:
 
 
 def test_the_record_follows_up_and_down_and_stamps(migrations: Path, database_url: str, engine: Engine) -> None:
-    assert recorded(engine) == [("0001", "pre", koschei.__version__)]
+    assert recorded(engine) == [(one.name, one.phase, koschei.__version__) for one in schema.chain()]
     two_halves(migrations)
     schema.upgrade(database_url)
-    assert [row[:2] for row in recorded(engine)] == [("0001", "pre"), ("0002", "pre"), ("0003", "post")]
-    schema.downgrade(database_url, "0002")
-    assert [row[0] for row in recorded(engine)] == ["0001", "0002"]
-    command.stamp(schema.alembic_config(database_url), "0003")
-    assert [row[0] for row in recorded(engine)] == ["0001", "0002", "0003"]
+    assert [row[:2] for row in recorded(engine)][len(BASE) :] == [("8002", "pre"), ("8003", "post")]
+    schema.downgrade(database_url, "8002")
+    assert [row[0] for row in recorded(engine)] == [*BASE, "8002"]
+    command.stamp(schema.alembic_config(database_url), "8003")
+    assert [row[0] for row in recorded(engine)] == [*BASE, "8002", "8003"]
     command.stamp(schema.alembic_config(database_url), "base")
     assert recorded(engine) == []
 
@@ -152,14 +155,14 @@ def test_a_database_without_a_record_gets_one_with_the_next_revision(
     assert schema.look(database_url).usable
     two_halves(migrations)
     schema.upgrade(database_url)
-    assert [row[0] for row in recorded(engine)] == ["0001", "0002", "0003"]
+    assert [row[0] for row in recorded(engine)] == [*BASE, "8002", "8003"]
 
 
 def test_sql_that_was_printed_does_the_same(
     migrations: Path, empty_database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two_halves(migrations)
-    add_revision(migrations, "0004", "0003", "pre", INDEX, NO_INDEX)
+    add_revision(migrations, "8004", "8003", "pre", INDEX, NO_INDEX)
     schema._chain.cache_clear()
     command.upgrade(schema.alembic_config("postgresql+psycopg2://"), "head", sql=True)
     printed = capsys.readouterr().out
@@ -170,7 +173,7 @@ def test_sql_that_was_printed_does_the_same(
         for statement in split(printed):
             connection.exec_driver_sql(statement)
     assert schema.look(empty_database_url).fit is Fit.RIGHT
-    assert [row[0] for row in recorded(engine)] == ["0001", "0002", "0003", "0004"]
+    assert [row[0] for row in recorded(engine)] == [*BASE, "8002", "8003", "8004"]
 
 
 # among others
@@ -195,7 +198,7 @@ def test_a_migration_lets_readers_pass_and_comes_again(
         schema.upgrade(database_url, say=say)
     assert len(said) == 1
     assert "lock timeout (ALTER TABLE base_package ADD COLUMN nick text)" in said[0]
-    assert schema.current(database_url) == "0003"
+    assert schema.current(database_url) == "8003"
 
 
 def test_a_migration_gives_up_in_the_end(
@@ -208,7 +211,7 @@ def test_a_migration_gives_up_in_the_end(
         reader.execute(text("SELECT count(*) FROM base_package"))
         with pytest.raises(TablesBusy, match="The tables are in use, and a migration does not wait for them"):
             schema.upgrade(database_url)
-    assert schema.current(database_url) == "0001"
+    assert schema.current(database_url) == NOW
 
 
 def test_a_second_migrator_waits_a_while_and_then_says_so(
@@ -219,7 +222,7 @@ def test_a_second_migrator_waits_a_while_and_then_says_so(
     with migrator.engine(database_url).connect() as first, migrator.alone(first):
         with pytest.raises(DatabaseError, match="Another migration of this database is running"):
             schema.upgrade(database_url)
-        assert schema.current(database_url) == "0001", "looking is allowed meanwhile"
+        assert schema.current(database_url) == NOW, "looking is allowed meanwhile"
     schema.upgrade(database_url)
 
 
@@ -254,20 +257,20 @@ def test_a_migrator_that_is_killed_leaves_whole_revisions_and_can_be_run_again(
 ) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE obstacle AS SELECT 1"))
-    add_revision(migrations, "0002", schema.head(), "pre", ADD, REMOVE)
+    add_revision(migrations, "8002", schema.head(), "pre", ADD, REMOVE)
     slow = 'op.execute("ALTER TABLE collection ADD COLUMN nick text")\n    '
     slow += 'op.execute("SELECT pg_sleep(600) FROM obstacle")'
-    add_revision(migrations, "0003", "0002", "pre", slow)
+    add_revision(migrations, "8003", "8002", "pre", slow)
     schema._chain.cache_clear()
     process = migrating_process(migrations, database_url)
     wait_until(lambda: is_at(engine, "SELECT pg_sleep"), 30, "the migration to be in the middle")
     kill(process)
-    assert schema.current(database_url) == "0002"
+    assert schema.current(database_url) == "8002"
     assert "nick" in columns(engine)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM obstacle"))
     schema.upgrade(database_url)  # it waits until the server has noticed that the other one is dead
-    assert schema.current(database_url) == "0003"
+    assert schema.current(database_url) == "8003"
     assert "nick" in columns(engine, "collection")
 
 
@@ -280,7 +283,7 @@ def validity(engine: Engine) -> bool | None:
 def test_an_index_whose_making_was_interrupted_is_made_again(
     migrations: Path, database_url: str, engine: Engine
 ) -> None:
-    add_revision(migrations, "0002", schema.head(), "pre", INDEX, NO_INDEX)
+    add_revision(migrations, "8002", schema.head(), "pre", INDEX, NO_INDEX)
     schema._chain.cache_clear()
     with engine.connect() as old:
         old.execute(text("INSERT INTO base_package (name) VALUES ('foo')"))  # an index waits for the end of this
@@ -289,18 +292,18 @@ def test_an_index_whose_making_was_interrupted_is_made_again(
         wait_until(lambda: validity(engine) is False, 30, "the index to be there, not valid yet")
         kill(process)
         wait_until(lambda: not is_at(engine, "CREATE INDEX CONCURRENTLY"), 30, "the server to notice")
-    assert (schema.current(database_url), validity(engine)) == ("0001", False)
+    assert (schema.current(database_url), validity(engine)) == (NOW, False)
     schema.upgrade(database_url)
-    assert schema.current(database_url) == "0002"
+    assert schema.current(database_url) == "8002"
     assert validity(engine) is True
-    schema.downgrade(database_url, "0001")
+    schema.downgrade(database_url, NOW)
     assert validity(engine) is None
 
 
 def test_an_index_that_was_finished_before_the_kill_is_kept(
     migrations: Path, database_url: str, engine: Engine
 ) -> None:
-    add_revision(migrations, "0002", schema.head(), "pre", INDEX, NO_INDEX)
+    add_revision(migrations, "8002", schema.head(), "pre", INDEX, NO_INDEX)
     schema._chain.cache_clear()
     with engine.begin() as connection:
         connection.execute(text("CREATE INDEX ix_base_package_example ON base_package (name)"))

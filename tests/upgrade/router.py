@@ -32,7 +32,7 @@ class Connection:
         return answer + body, fields.get(b"connection") != b"close"
 
 
-@dataclass
+@dataclass(eq=False)
 class Endpoint:
     """A process that answers on a port, and the idle connections to it."""
 
@@ -41,8 +41,13 @@ class Endpoint:
     idle: list[Connection] = field(default_factory=list)
 
     async def connect(self) -> Connection:
-        """A connection that nobody uses."""
-        return self.idle.pop() if self.idle else Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+        """A connection that nobody uses, and that the process has not closed meanwhile."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.reader.at_eof():
+                return connection
+            connection.writer.close()
+        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
 
     async def probe(self) -> None:
         """Ask whether it is ready, as the platform does; one that is not loses its connections."""
@@ -85,6 +90,7 @@ class Router:
         """A process that may become ready."""
         endpoint = Endpoint(port)
         self.endpoints = [*self.endpoints, endpoint]
+        asyncio.run_coroutine_threadsafe(self._watch(endpoint), self._loop)
         return endpoint
 
     def remove(self, endpoint: Endpoint) -> None:
@@ -123,18 +129,16 @@ class Router:
             connection.writer.close()
         return answer
 
-    async def _probe_all(self) -> None:
-        while True:
-            await asyncio.gather(*(endpoint.probe() for endpoint in self.endpoints))
+    async def _watch(self, endpoint: Endpoint) -> None:
+        while endpoint in self.endpoints:
+            await endpoint.probe()
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _open(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
-        self._prober = asyncio.create_task(self._probe_all())
 
     async def _close(self) -> None:
-        self._prober.cancel()
         self._server.close()
         for endpoint in self.endpoints:
             endpoint.let_go()

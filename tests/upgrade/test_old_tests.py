@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from koschei.db import schema
 from tests.upgrade.releases import PARTS, Release, add_revision
 
 WHOLE = (*PARTS, "demo", "tests", "pyproject.toml", "requirements.lock")
@@ -19,9 +20,9 @@ from pathlib import Path
 
 def test_programs_are_of_this_version(database_url):
     script = Path(sys.executable).parent / "koschei-admin"
-    env = {"KOSCHEI__DB_URL": database_url, "KOSCHEI_CONFIG": ""}
+    env = {{"KOSCHEI__DB_URL": database_url, "KOSCHEI_CONFIG": ""}}
     said = subprocess.run([script, "db-check"], env=env, cwd="/", capture_output=True, text=True)
-    assert "newer than this code (0001), and admit it" in said.stdout, said
+    assert "newer than this code ({head}), and admit it" in said.stdout, said
 """
 
 
@@ -29,7 +30,7 @@ def test_programs_are_of_this_version(database_url):
 def new(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """A tree whose history has a first version."""
     release = Release.copy(tmp_path_factory.mktemp("new"), "7.1", WHOLE)
-    (release.folder / "tests/upgrade/test_seen.py").write_text(SEEN)
+    (release.folder / "tests/upgrade/test_seen.py").write_text(SEEN.format(head=schema.head()))
     git = ("git", "-c", "user.name=somebody", "-c", "user.email=somebody@localhost", "-c", "init.defaultBranch=main")
     for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "The first version"), ("tag", "v7.0")):
         subprocess.run([*git, *command], cwd=release.folder, check=True)
@@ -51,14 +52,14 @@ def old_tests(new: Release, ref: str = "v7.0") -> subprocess.CompletedProcess[st
 
 def change(new: Release, statement: str) -> Path:
     """Add a pre-deploy revision to the tree."""
-    return add_revision(new.migrations, "0002", "0001", "pre", f'op.execute("{statement}")')
+    return add_revision(new.migrations, "8002", schema.head(), "pre", f'op.execute("{statement}")')
 
 
 def test_old_code_lives_with_what_is_added(new: Release) -> None:
     change(new, "ALTER TABLE admin_notice ADD COLUMN author text")
     reply = old_tests(new)
     assert reply.returncode == 0, reply.stdout
-    assert "The tests of v7.0 on revision 0001 and 0002 of this version" in reply.stdout
+    assert f"The tests of v7.0 on revision {schema.head()} and 8002 of this version" in reply.stdout
     assert " passed" in reply.stdout
     assert "deselected" not in reply.stdout
 
@@ -74,11 +75,11 @@ def test_what_cannot_be_tried_is_said(new: Release) -> None:
     path = change(new, "ALTER TABLE admin_notice ADD COLUMN author text")
     assert "git has no tree of 'v6.0'" in old_tests(new, "v6.0").stdout
     path.write_text(path.read_text().replace('phase = "pre"', 'phase = "post"'))
-    add_revision(new.migrations, "0003", "0002", "pre", 'op.execute("SELECT 1")')
+    add_revision(new.migrations, "8003", "8002", "pre", 'op.execute("SELECT 1")')
     between = old_tests(new)
     assert between.returncode == 1
     assert "A post-deploy half of a version between lies on the way" in between.stdout
-    for revision in new.migrations.glob("versions/000[23]_*.py"):
+    for revision in new.migrations.glob("versions/800[23]_*.py"):
         revision.unlink()
     nothing = old_tests(new)
     assert nothing.returncode == 0

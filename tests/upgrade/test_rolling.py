@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from koschei.db import schema
 from koschei.db.engine import Database
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.test_gunicorn import free_port
@@ -29,7 +30,7 @@ PATHS = ("/", "/packages", "/package/hello?collection=f44", "/api/v1/packages", 
 READERS = 3
 PAUSE = 0.02
 """Seconds between two requests of a reader: what is started meanwhile needs the processors, too."""
-DRAIN = "1"
+DRAIN = "3"
 
 
 @dataclass
@@ -171,10 +172,14 @@ def new(tmp_path: Path) -> Release:
     """A version that adds a column and an index, and later takes a column away."""
     release = Release.copy(tmp_path / "new", "7.1")
     add_revision(
-        release.migrations, "0002", "0001", "pre", "op.execute(\"ALTER TABLE package ADD COLUMN nick text DEFAULT ''\")"
+        release.migrations,
+        "8002",
+        schema.head(),
+        "pre",
+        "op.execute(\"ALTER TABLE package ADD COLUMN nick text DEFAULT ''\")",
     )
-    add_revision(release.migrations, "0003", "0002", "pre", 'index_concurrently("ix_package_nick", "package (nick)")')
-    add_revision(release.migrations, "0004", "0003", "post", 'op.execute("ALTER TABLE package DROP COLUMN nick")')
+    add_revision(release.migrations, "8003", "8002", "pre", 'index_concurrently("ix_package_nick", "package (nick)")')
+    add_revision(release.migrations, "8004", "8003", "post", 'op.execute("ALTER TABLE package DROP COLUMN nick")')
     return release
 
 
@@ -198,15 +203,17 @@ def test_readers_notice_nothing_of_a_rolling_update_with_a_migration(
         # Too early: the new version says what it lacks and does not come up; nobody notices.
         early = cluster.start(new)
         assert early.process.wait(60) == 3
-        assert early.log.read_text().startswith("Error: The database cannot be used: the tables are at revision 0001,")
+        assert early.log.read_text().startswith(
+            f"Error: The database cannot be used: the tables are at revision {schema.head()},"
+        )
         assert len(early.log.read_text().splitlines()) == 1
         cluster.router.remove(early.endpoint)
-        assert db_check(new, cluster.url) == (4, "full", ["0002", "0003"], ["0004"])
+        assert db_check(new, cluster.url) == (4, "full", ["8002", "8003"], ["8004"])
 
         migrated = new.admin(cluster.url, "create-db", "--phase", "pre")
-        assert migrated.stdout == "Database upgraded from 0001 to 0003 (pre-deploy half)\n", migrated.stderr
+        assert migrated.stdout == f"Database upgraded from {schema.head()} to 8003 (pre-deploy half)\n", migrated.stderr
         readers.answered(20)
-        assert db_check(new, cluster.url) == (0, "rolling", [], ["0004"])
+        assert db_check(new, cluster.url) == (0, "rolling", [], ["8004"])
 
         third = cluster.replace(first, new)
         readers.answered(20)
@@ -214,7 +221,7 @@ def test_readers_notice_nothing_of_a_rolling_update_with_a_migration(
         readers.answered(20)
 
         finished = new.admin(cluster.url, "create-db", "--phase", "post")
-        assert finished.stdout == "Database upgraded from 0003 to 0004 (post-deploy half)\n", finished.stderr
+        assert finished.stdout == "Database upgraded from 8003 to 8004 (post-deploy half)\n", finished.stderr
         readers.answered(20)
         assert db_check(old, cluster.url) == (5, None, [], [])
     print(f"answers: {dict(readers.seen)}, failures: {len(readers.failures)}")
@@ -235,7 +242,7 @@ def test_readers_notice_nothing_of_a_rolling_update_with_a_migration(
         timeout=60,
     )
     assert service.returncode == 3
-    assert service.stderr.startswith("koschei-backend: The database cannot be used: the tables are at revision 0004")
+    assert service.stderr.startswith("koschei-backend: The database cannot be used: the tables are at revision 8004")
     assert len(service.stderr.splitlines()) == 1
     assert late.process.wait(60) == 3
     assert "run the image of Koschei 7.1 or newer" in late.log.read_text()
