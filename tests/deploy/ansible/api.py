@@ -30,12 +30,16 @@ DROPPED = 0
 
 @dataclass
 class Failure:
-    """The next call that looks like this goes wrong, before or after it has been done."""
+    """The next call that looks like this goes wrong, before or after it has been done.
+
+    `times`: kubernetes.core tries a patch in two ways.
+    """
 
     method: str
     address: str
     status: int = 500
     done: bool = False
+    times: int = 1
 
 
 @dataclass
@@ -87,7 +91,9 @@ class Cluster:
         return answer
 
     def _fail(self, failure: Failure) -> None:
-        self.failures.remove(failure)
+        failure.times -= 1
+        if failure.times == 0:
+            self.failures.remove(failure)
         raise RefusedError(failure.status, "InternalError", "told to fail by the test")
 
     def _do(

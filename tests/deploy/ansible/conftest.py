@@ -11,9 +11,8 @@ from tests.deploy.ansible.api import Cluster, serving
 from tests.deploy.ansible.controllers import REGISTRY
 from tests.deploy.ansible.forkserver import interpreter
 from tests.deploy.ansible.kinds import kind_named
-from tests.deploy.ansible.playbooks import SECRETS, Operator, role_filters
+from tests.deploy.ansible.playbooks import SECRETS, Operator, rendered_text, role_filters
 from tests.deploy.ansible.world import FIRST, OLD, Applied, World
-from tests.deploy.manifests.kustomize import render
 from tests.deploy.manifests.manifests import OPENSHIFT
 
 
@@ -47,18 +46,11 @@ def deploy(cluster: Cluster) -> None:
     for one in filters["koschei_secret_objects"](SECRETS, {}):
         cluster.store.create(kind_named("Secret"), one)
     versions = filters["koschei_versions"](cluster.store.of("Secret"))
-    text = render_text()
+    text = rendered_text(OPENSHIFT / "overlays" / "production")
     for one in filters["koschei_objects"](text, f"{REGISTRY}@{OLD.digest}", versions):
         cluster.store.apply(kind_named(one["kind"]), one, "koschei", force=True)
     cluster.controllers.settle()
     cluster.controllers.fewest = None
-
-
-def render_text() -> str:
-    """What `kubectl kustomize` prints for the overlay production."""
-    import yaml
-
-    return str(yaml.safe_dump_all(render(OPENSHIFT / "overlays" / "production")))
 
 
 @pytest.fixture

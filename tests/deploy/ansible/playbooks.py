@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from tests.deploy.ansible.api import TOKEN, Cluster, Failure
-from tests.deploy.manifests.manifests import REPOSITORY
+from tests.deploy.manifests.kustomize import render
+from tests.deploy.manifests.manifests import OPENSHIFT, REPOSITORY
 
 ANSIBLE = REPOSITORY / "ansible"
-RENDERER = [sys.executable, "-m", "tests.deploy.ansible.playbooks"]
 DEPLOY = "openshift-apps/koschei.yml"
 IMPORT = "manual/import-image.yml"
 ROLLING = "manual/upgrade/koschei-rolling.yml"
@@ -78,11 +78,14 @@ class Operator:
             "current-context": "fake",
         }
         (self.folder / "kubeconfig").write_text(yaml.safe_dump(access))
+        (self.folder / "kustomize").write_text(f'cat "{self.folder}/$(basename "$1").yaml"\n')
+        for rendered in (OPENSHIFT / "overlays" / "production", OPENSHIFT / "jobs"):
+            (self.folder / f"{rendered.name}.yaml").write_text(rendered_text(rendered))
         self.variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "koschei_kubeconfig": str(self.folder / "kubeconfig"),
-            "koschei_kustomize": RENDERER,
+            "koschei_kustomize": ["/bin/sh", str(self.folder / "kustomize")],
             "koschei_secrets": SECRETS,
             "koschei_poll_seconds": 0.05,
             "koschei_wait_seconds": 1,
@@ -116,6 +119,12 @@ class Operator:
 
 
 @cache
+def rendered_text(folder: Path) -> str:
+    """What `kubectl kustomize` prints for a folder. There need not be a kubectl; it is tried where there is one."""
+    return str(yaml.safe_dump_all(deepcopy(render(folder))))
+
+
+@cache
 def role_filters() -> dict[str, Callable[..., Any]]:
     """The role's filters, as Ansible finds them."""
     namespace = runpy.run_path(str(ANSIBLE / "roles" / "koschei" / "filter_plugins" / "koschei.py"))
@@ -134,14 +143,3 @@ def interrupted(operator: Operator, playbook: str, failures: Iterable[Failure | 
         run = operator.play(playbook, **variables)
         assert not run.ok, failure
         assert [*cluster.failures, *cluster.world.fail] == [], f"{failure} was not reached: {run.output}"
-
-
-def main(folder: str) -> None:
-    """Render a kustomization where there is no kubectl."""
-    from tests.deploy.manifests.kustomize import render
-
-    print(yaml.safe_dump_all(json.loads(json.dumps(render(Path(folder))))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

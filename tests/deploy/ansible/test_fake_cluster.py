@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from admin.commands_database import _for_playbooks
 from koschei.selfcheck import DatabaseReport
 from tests.deploy.ansible.api import Cluster
 from tests.deploy.ansible.kinds import Object, RefusedError, kind_named
-from tests.deploy.ansible.playbooks import role_filters
+from tests.deploy.ansible.playbooks import rendered_text, role_filters
 from tests.deploy.ansible.world import NEW, OLD, World
+from tests.deploy.manifests.manifests import OPENSHIFT
 
 DEPLOYMENT = kind_named("Deployment")
 
@@ -79,7 +78,7 @@ def test_a_service_has_never_two_pods_and_the_frontend_never_less_than_it_should
 
 
 def test_pods_of_a_job_stay_when_nobody_asks_for_them_to_go(running: Cluster) -> None:
-    job = role_filters()["koschei_job"](job_templates(), "maintenance", f"x@{OLD.digest}")
+    job = role_filters()["koschei_job"](rendered_text(OPENSHIFT / "jobs"), "maintenance", f"x@{OLD.digest}")
     for background in (False, True):
         running.store.create(kind_named("Job"), job)
         running.controllers.settle()
@@ -91,18 +90,10 @@ def test_pods_of_a_job_stay_when_nobody_asks_for_them_to_go(running: Cluster) ->
             running.store.delete("Pod", pod["metadata"]["name"])
 
 
-def job_templates() -> str:
-    import yaml
-
-    from tests.deploy.manifests.manifests import jobs
-
-    return str(yaml.safe_dump_all(json.loads(json.dumps(jobs()))))
-
-
 def test_old_pods_on_a_database_that_is_taken_from_under_them_are_noticed(running: Cluster) -> None:
     running.world.push(NEW)
     for component, harmed in (("migrate-pre", False), ("migrate", True)):
-        job = role_filters()["koschei_job"](job_templates(), component, f"x@{NEW.digest}")
+        job = role_filters()["koschei_job"](rendered_text(OPENSHIFT / "jobs"), component, f"x@{NEW.digest}")
         running.store.create(kind_named("Job"), job)
         running.controllers.settle()
         assert ("frontend of the image 'old' at 0003" in running.world.harm) is harmed

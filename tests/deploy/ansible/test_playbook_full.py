@@ -73,8 +73,8 @@ def test_it_can_be_interrupted_anywhere(running: Cluster, operator: Operator) ->
         [
             Failure("POST", "imagestreamimports/koschei"),
             Failure("POST", "configmaps/koschei-upgrade", DROPPED, done=True),
-            Failure("PATCH", "cronjobs/retention", 504),
-            Failure("PATCH", "deployments/frontend", 409),
+            Failure("PATCH", "cronjobs/retention", 504, times=2),
+            Failure("PATCH", "deployments/frontend", 409, times=2),
         ],
     )
     running.controllers.stuck.add("polling")

@@ -36,12 +36,12 @@ def test_suspending_stops_the_scheduler_and_nothing_else(running: Cluster, opera
 
 
 def test_an_announcement_comes_and_goes_wherever_it_was_interrupted(running: Cluster, operator: Operator) -> None:
-    failures = ["notice", Failure("PATCH", "deployments/scheduler", 504)]
+    failures = ["notice", Failure("PATCH", "deployments/scheduler", 504, times=2)]
     interrupted(operator, SUSPEND, failures, koschei_notice=WORDS)
     assert operator.play(SUSPEND, koschei_notice=WORDS).ok
     assert running.world.notice == WORDS
     assert running.store.get("Deployment", "scheduler")["spec"]["replicas"] == 0
-    interrupted(operator, RESUME, [Failure("PATCH", "deployments/scheduler", 504), "notice"])
+    interrupted(operator, RESUME, [Failure("PATCH", "deployments/scheduler", 504, times=2), "notice"])
     assert running.store.get("Deployment", "scheduler")["spec"]["replicas"] == 1
     assert operator.play(RESUME).ok
     assert running.world.notice is None
