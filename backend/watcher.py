@@ -66,7 +66,15 @@ def one_pass(context: Context, bus: Bus, early: watching.EarlyTasks) -> PassRepo
     if state.outage is not None:
         report.errors.insert(0, state.outage)
     word = "connected" if state.connected else "unreachable" if state.outage else "connecting"
-    report.detail = {"bus": word, "since": state.since.isoformat(), "sent": sent, "waiting": _waiting(context)}
+    with context.database.begin() as session:
+        parked = parking.count(session)
+    report.detail = {
+        "bus": word,
+        "since": state.since.isoformat(),
+        "sent": sent,
+        "waiting": _waiting(context),
+        "parked": parked,
+    }
     return report
 
 
