@@ -22,7 +22,18 @@ from koschei.rules.states import CollectionState
 
 EXTENSION = "koschei"
 # Where a choice of collections changes what is shown; elsewhere the chooser leads to the overview.
-CHOOSING = frozenset({"overview.overview", "packages.listing", "package.detail", "search.search"})
+CHOOSING = frozenset(
+    {
+        "overview.overview",
+        "packages.listing",
+        "package.detail",
+        "search.search",
+        "groups.listing",
+        "groups.detail",
+        "groups.of_namespace",
+        "groups.user",
+    }
+)
 CURSOR_ARGUMENTS = ("after", "before", "key", "at", "last_seen_ts")
 
 

@@ -84,6 +84,7 @@ def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
         older=entries[-1].moment.timestamp() if more else None,
         paged=before is not None,
         states=package.state_changes(session, row.id, STATES_SHOWN),
+        groups=package.groups_of(session, [row.base_id]),
         links=present.external_links(config.links, row),
     )
 

@@ -142,6 +142,14 @@ def distance_words(distance: int | None) -> str:
     return "direct" if distance == 1 else str(distance)
 
 
+def arch_words(override: str | None) -> str:
+    """The architectures that a package is built on, as its override has it (None or empty: it has none)."""
+    if not override:
+        return "as its source package and the build tag say"
+    names = ", ".join(override.removeprefix("^").split())
+    return f"all that its source package and the build tag say, but {names}" if override[0] == "^" else f"only {names}"
+
+
 def fault_words(build: Build) -> str:
     """Why a build tells nothing about its package."""
     text = (build.fault_text or "").strip()
@@ -265,8 +273,8 @@ def with_arguments(**changes: str | None) -> str:
 def install(app: Flask) -> None:
     """Make them known to templates."""
     helpers = (
-        segments, total, sparkline, history_chart, build_duration, failed_tasks, task_word, distance_words, fault_words,
-        priority_bars, build_version, build_link, task_link, log_link, chooser,
+        segments, total, sparkline, history_chart, build_duration, failed_tasks, task_word, distance_words, arch_words,
+        fault_words, priority_bars, build_version, build_link, task_link, log_link, chooser,
         chooser_marks, with_arguments,
     )  # fmt: skip
     app.jinja_env.globals.update({function.__name__: function for function in helpers})

@@ -78,13 +78,16 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which packages are listed; without `states`, those that are tracked (`untracked`: or not) and not blocked."""
+    """Which packages are listed; without `states`, those that are tracked (`untracked`: or not) and not blocked.
+
+    `group_ids`: only those in any of these groups; None: wherever they are.
+    """
 
     collection_ids: tuple[int, ...]
     states: frozenset[PackageState] = frozenset()
     running: bool = False
     untracked: bool = False
-    group_id: int | None = None
+    group_ids: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
 
 
@@ -260,9 +263,9 @@ def _filtered(query: Query, selection: Selection) -> Query:
         query = query.where(Package.tracked)
     if selection.running:
         query = query.where(Package.running_build_id.is_not(None))
-    if selection.group_id is not None:
+    if selection.group_ids is not None:
         member = exists().where(
-            PackageGroupRelation.group_id == selection.group_id, PackageGroupRelation.base_id == Package.base_id
+            PackageGroupRelation.group_id.in_(selection.group_ids), PackageGroupRelation.base_id == Package.base_id
         )
         query = query.where(member)
     if selection.names is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from koschei.model import Cause, Collection
+from koschei import groups
+from koschei.audit import Actor
+from koschei.model import Cause, Collection, Environment
 from koschei.rules.states import BuildState, PackageState
 from tests.world import ChangeSpec, World, ago
 
@@ -82,6 +84,18 @@ def fill(world: World) -> None:
             one(world, collection, name, chance)
     spoiled(world, rawhide)
     hostile(world, rawhide)
+    group_some(world)
+
+
+def group_some(world: World) -> None:
+    """Global groups of every size, and one of a user."""
+    somebody = Actor(Environment.ADMIN, "operator")
+    toolchain = ["annobin", "binutils", "elfutils", "gcc", "gdb", "glibc", "llvm", "make", "valgrind"]
+    groups.create(world.session, somebody, "critical-path", NAMES, ["jane", "ines", "toshio", "kofi", "release-team"])
+    groups.create(world.session, somebody, "toolchain", toolchain, ["jane"])
+    groups.create(world.session, somebody, "python-sig", [name for name in NAMES if name.startswith("python")])
+    groups.create(world.session, somebody, "to-be-filled")
+    groups.create(world.session, somebody, "jane/compression", ["brotli", "bzip2", "gzip", "lz4", "xz"], ["jane"])
 
 
 def one(world: World, collection: Collection, name: str, chance: random.Random) -> None:

@@ -83,6 +83,14 @@ def pages(page: Page, address: str) -> list[str]:
         "/search?q=python",
         "/search?q=nix",
         "/packages?state=unknown&running=1",
+        "/packages?group=toolchain&state=failing",
+        "/groups",
+        "/groups?of=users&q=zzz",
+        "/groups/critical-path",
+        "/groups/jane/compression?collection=f43",
+        "/groups/to-be-filled",
+        "/user/jane",
+        "/user/nobody",
     ]
 
 
@@ -128,6 +136,9 @@ def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, 
     page.keyboard.press("g")
     page.keyboard.press("p")
     page.wait_for_url("**/packages")
+    page.keyboard.press("g")
+    page.keyboard.press("g")
+    page.wait_for_url("**/groups")
     page.keyboard.press("?")
     assert "Keys:" in page.evaluate("document.activeElement.textContent")
 
@@ -153,3 +164,12 @@ def test_pages_are_complete_without_javascript(address: str, browser: Browser) -
     page.get_by_role("button", name="Search").click()
     page.wait_for_url("**/package/gcc")
     assert page.get_by_role("heading", name="gcc", exact=True).is_visible()
+    page.get_by_role("link", name="Groups", exact=True).click()
+    page.get_by_label("Part of the name").fill("tool")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**/groups?q=tool")
+    page.get_by_role("link", name="toolchain").click()
+    page.wait_for_url("**/groups/toolchain")
+    page.get_by_role("row").filter(has_text="Fedora Rawhide").get_by_role("link", name="failing").first.click()
+    page.wait_for_url("**/groups/toolchain?**state=failing**")
+    assert page.get_by_role("link", name="valgrind").is_visible()

@@ -1,0 +1,101 @@
+"""`/groups`, `/groups/<name>`, `/groups/<namespace>/<name>` and `/user/<name>`: how ours are, what is broken first."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request, url_for
+
+from frontend import context, package_list
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.queries import groups
+from koschei.queries.groups import Cursor, Wanted, Whose
+from koschei.queries.packages import SortBy
+
+blueprint = Blueprint("groups", __name__)
+
+GROUPS_PER_PAGE = 30
+GROUPS_OF_ONE = 200
+LONGEST_TERM = 200
+
+
+@blueprint.get("/groups")
+def listing() -> str:
+    """All groups, with their packages' states in each collection."""
+    session, choice = context.session(), context.choice()
+    wanted = Wanted(_whose(), request.args.get("q", "").strip()[:LONGEST_TERM])
+    page = groups.page(session, wanted, _cursor(), GROUPS_PER_PAGE)
+    return render_template(
+        "groups.html",
+        around=context.surroundings(),
+        wanted=wanted,
+        Whose=Whose,
+        address=_address,
+        count=groups.count(session, wanted),
+        lines=groups.lines(session, page.groups, [c.id for c in choice.chosen]),
+        before=_page_url(wanted, page.before),
+        after=_page_url(wanted, page.after),
+    )
+
+
+@blueprint.get("/groups/<name>")
+def detail(name: str) -> str:
+    """A global group."""
+    return _group(name, {"name": name}, "groups.detail")
+
+
+@blueprint.get("/groups/<namespace>/<name>")
+def of_namespace(namespace: str, name: str) -> str:
+    """A user's group."""
+    return _group(f"{namespace}/{name}", {"namespace": namespace, "name": name}, "groups.of_namespace")
+
+
+@blueprint.get("/user/<name>")
+def user(name: str) -> str:
+    """What somebody maintains: groups, and all packages in them."""
+    session, choice = context.session(), context.choice()
+    theirs = groups.of_user(session, name, GROUPS_OF_ONE)
+    place = package_list.Place("groups.user", {"name": name}, SortBy.STATE)
+    return render_template(
+        "user.html",
+        around=context.surroundings(),
+        name=name,
+        lines=groups.lines(session, theirs, [c.id for c in choice.chosen]),
+        listing=package_list.listed(package_list.read_filters(place), [group.id for group in theirs]),
+    )
+
+
+def _group(full_name: str, values: dict[str, str], endpoint: str) -> str:
+    session, choice = context.session(), context.choice()
+    group = groups.find(session, full_name)
+    if group is None:
+        raise NotFoundError(f"There is no group “{full_name}”. It may have been renamed or deleted.")
+    place = package_list.Place(endpoint, values, SortBy.STATE)
+    return render_template(
+        "group.html",
+        around=context.surroundings(),
+        line=groups.lines(session, [group], [c.id for c in choice.chosen])[0],
+        listing=package_list.listed(package_list.read_filters(place), [group.id]),
+    )
+
+
+def _whose() -> Whose:
+    word = request.args.get("of", "") or Whose.ALL
+    try:
+        return Whose(word)
+    except ValueError:
+        raise InvalidInputError(f"“{word}” names no kind of group: of is one of {', '.join(Whose)}") from None
+
+
+def _cursor() -> Cursor | None:
+    back = "before" in request.args
+    name = request.args.get("before" if back else "after")
+    return None if name is None else Cursor(name, back)
+
+
+def _address(wanted: Wanted, **changes: object) -> str:
+    """The address of the list of groups that fit, from its beginning."""
+    asked = {"of": None if wanted.whose is Whose.ALL else wanted.whose, "q": wanted.text or None}
+    return url_for("groups.listing", **{**asked, **changes})  # type: ignore[arg-type]
+
+
+def _page_url(wanted: Wanted, cursor: Cursor | None) -> str | None:
+    return None if cursor is None else _address(wanted, **{"before" if cursor.back else "after": cursor.name})
