@@ -18,7 +18,6 @@ from koschei.model import Collection, Package, PackageGroup, PackageGroupRelatio
 from tests.guide.guide import OLD_BUILD, RUNNING_BUILD
 from tests.guide.pages import Sight, closes, hides, opens, shows
 
-GROUPS = "groups have no page yet"
 PEOPLE = "who administers is shown on no page"
 
 
@@ -51,21 +50,10 @@ def _members(session: Session, group: str) -> int | None:
     return session.scalar(select(func.count()).select_from(relation).where(relation.group_id == found))
 
 
-def has(group: str, count: int | None) -> OnNoPage:
-    """A group has so many packages afterwards."""
-    return OnNoPage(GROUPS, lambda session: _members(session, group) == count)
-
-
 def administers(name: str, expected: bool) -> OnNoPage:
     """A person may administer afterwards, or not any more."""
     query = select(User.name).where(User.name == name, User.admin)
     return OnNoPage(PEOPLE, lambda session: (session.scalar(query) is not None) is expected)
-
-
-def built_on(name: str, arches: str) -> OnNoPage:
-    """A package has this override of architectures."""
-    why = "the pages show the architectures of builds that were made"
-    return OnNoPage(why, lambda session: _package(session, name, "f27").arch_override == arches)
 
 
 F27_FOO = "/package/foo?collection=f27"
@@ -148,12 +136,11 @@ EFFECTS: dict[str, Effect] = {
         *shows("/package/bar?collection=f27", "manual 500"),
     ],
     "koschei-admin set-priority --collection f27 --static foo -1000": shows(F27_FOO, "static \N{MINUS SIGN}1 000"),
-    "koschei-admin set-arch-override --collection f27 foo x86_64": built_on("foo", "x86_64"),
-    "koschei-admin set-arch-override --collection f27 bar ^i686": built_on("bar", "^i686"),
-    "koschei-admin resolve --collection f27 foo": OnNoPage(
-        "a page shows the answer, when the repo-resolver has found it",
-        lambda session: _package(session, "foo", "f27").needs_resolution,
+    "koschei-admin set-arch-override --collection f27 foo x86_64": shows(F27_FOO, "Architectures only x86_64"),
+    "koschei-admin set-arch-override --collection f27 bar ^i686": shows(
+        "/package/bar?collection=f27", "Architectures all that its source package and the build tag say, but i686"
     ),
+    "koschei-admin resolve --collection f27 foo": shows(F27_FOO, "Its build dependencies are to be looked at again"),
     # Builds
     "koschei-admin submit-build --collection f27 foo": [
         *shows("/", "foo 27-1.fc43 in Fedora 27"),
@@ -173,12 +160,34 @@ EFFECTS: dict[str, Effect] = {
     "koschei-admin retention --apply": closes(BUILDS_OF_OLD),
     "koschei-admin cleanup --older-than 3": closes(BUILDS_OF_OLD),
     # Groups
-    "koschei-admin add-group mynewgroup": has("mynewgroup", 0),
-    "koschei-admin add-group mynewgroup pkg1 pkg2 pkg3": has("mynewgroup", 3),
-    "koschei-admin add-group someuser/python pkg1 pkg2 --maintainer someuser": has("someuser/python", 2),
-    "koschei-admin edit-group someuser/mygroup --make-global --new-name thegroup": has("thegroup", 1),
-    "koschei-admin delete-group someuser/mygroup --force": has("someuser/mygroup", None),
-    "koschei-admin refresh-group --create --append rubygems --regex '^rubygem-'": has("rubygems", 1),
+    "koschei-admin add-group mynewgroup": [
+        *shows("/groups/mynewgroup", "No package is in it"),
+        *shows("/groups", "2 groups", "mynewgroup 0"),
+    ],
+    "koschei-admin add-group mynewgroup pkg1 pkg2 pkg3": [
+        *shows("/groups/mynewgroup", "It has 3 packages, and none of them is broken", "pkg1", "pkg2", "pkg3"),
+        *shows("/groups", "mynewgroup 3"),
+        *shows("/package/pkg1", "Groups mynewgroup"),
+        *shows("/packages?group=mynewgroup", "3 packages of group mynewgroup"),
+    ],
+    "koschei-admin add-group someuser/python pkg1 pkg2 --maintainer someuser": [
+        *shows("/groups/someuser/python", "It has 2 packages", "Maintained by someuser"),
+        *shows("/user/someuser", "someuser maintains 2 groups, with 3 packages", "someuser/python 2"),
+    ],
+    "koschei-admin edit-group someuser/mygroup --make-global --new-name thegroup": [
+        *shows("/groups/thegroup", "It has 1 package", "foo"),
+        *closes("/groups/someuser/mygroup"),
+        *shows("/package/foo", "Groups thegroup"),
+        *hides("/user/someuser", "someuser/mygroup"),
+    ],
+    "koschei-admin delete-group someuser/mygroup --force": [
+        *closes("/groups/someuser/mygroup"),
+        *hides("/groups", "someuser/mygroup"),
+    ],
+    "koschei-admin refresh-group --create --append rubygems --regex '^rubygem-'": [
+        *shows("/groups/rubygems", "It has 1 package", "rubygem-rails"),
+        *shows("/groups", "rubygems 1"),
+    ],
     # People
     "koschei-admin grant-admin --create newcomer": administers("newcomer", True),
     "koschei-admin revoke-admin someuser": administers("someuser", False),
@@ -203,4 +212,9 @@ STORED: dict[str, Callable[[Session], bool]] = {
         _titles(session) == {"f28": "Fedora 27", "f27": "Fedora 27", "f39": "Fedora 39", "f43": "Fedora 43"}
     ),
     "koschei-admin delete-collection --force f39": lambda session: "f39" not in _titles(session),
+    "koschei-admin add-group mynewgroup": lambda session: _members(session, "mynewgroup") == 0,
+    "koschei-admin add-group mynewgroup pkg1 pkg2 pkg3": lambda session: _members(session, "mynewgroup") == 3,
+    "koschei-admin edit-group someuser/mygroup --make-global --new-name thegroup": lambda session: (
+        _members(session, "thegroup") == 1 and _members(session, "someuser/mygroup") is None
+    ),
 }

@@ -14,7 +14,12 @@ from tests.guide.guide import RUNNING_BUILD
 UNSEEN = ("script", "style", "title", "symbol")
 # What stands for the variable parts of addresses.
 ANYTHING = {"name": "foo", "build_id": str(RUNNING_BUILD)}
-CHANGED = {"/collection/<name>": "/collection/f39", "/search": "/search?q=ba"}
+CHANGED = {
+    "/collection/<name>": "/collection/f39",
+    "/search": "/search?q=ba",
+    "/groups/<name>": "/groups/someuser/mygroup",
+    "/groups/<namespace>/<name>": "/groups/someuser/mygroup",
+}
 NO_PAGES = ("api_v1", "health", "meta", None)
 
 
