@@ -5,6 +5,9 @@
 A private RabbitMQ and PostgreSQL, Koji's stand-in, and the watcher as a process of its own; beside them as many
 processes as `--busy` says do nothing but compute. Builds end in Koji; for each, the message is published as Koji's
 plugin does, and the database is asked until the build has its verdict. The clock runs from just before publishing.
+
+Seen with two busy processes on a machine of two cores that others loaded as well (load average 10): median 0.08 s,
+95% 0.18 s; at a worse moment 0.54 s and 1.18 s.
 """
 
 from __future__ import annotations
