@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true, tuple_
 from sqlalchemy.orm import Session
 
 from koschei.model import GroupACL, Package, PackageGroup, PackageGroupRelation, User
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
+from koschei.queries.packages import in_groups
+
+# So many packages are sooner looked up than found among all; for more, PostgreSQL had better read them all at once.
+LOOKED_UP = 10_000
 
 
 class Whose(StrEnum):
@@ -110,7 +114,8 @@ def lines(session: Session, groups: Sequence[PackageGroup], collection_ids: Sequ
     ids = [group.id for group in groups]
     if not ids:
         return []
-    sizes, counts = _sizes(session, ids), _counts(session, ids, collection_ids)
+    sizes = _sizes(session, ids)
+    counts = _counts(session, ids, collection_ids, by_index=sum(sizes.values()) <= LOOKED_UP)
     people = maintainers(session, ids)
     return [
         Line(group, sizes.get(group.id, 0), counts.get(group.id, {}), tuple(people.get(group.id, ())))
@@ -142,12 +147,15 @@ def _sizes(session: Session, group_ids: Sequence[int]) -> dict[int, int]:
     return dict(session.execute(query).all())
 
 
-def _counts(session: Session, group_ids: Sequence[int], collection_ids: Sequence[int]) -> dict[int, dict[int, Counts]]:
+def _counts(
+    session: Session, group_ids: Sequence[int], collection_ids: Sequence[int], *, by_index: bool
+) -> dict[int, dict[int, Counts]]:
     query = (
         select(PackageGroupRelation.group_id, Package.collection_id, Package.state, func.count())
         .join(Package, Package.base_id == PackageGroupRelation.base_id)
         .where(
             PackageGroupRelation.group_id.in_(group_ids),
+            in_groups(group_ids) if by_index else true(),
             Package.collection_id.in_(collection_ids),
             ~Package.blocked,
             Package.tracked,

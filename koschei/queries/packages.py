@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Float, Select, and_, any_, case, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from koschei.config import Config
@@ -264,13 +264,20 @@ def _filtered(query: Query, selection: Selection) -> Query:
     if selection.running:
         query = query.where(Package.running_build_id.is_not(None))
     if selection.group_ids is not None:
-        member = exists().where(
-            PackageGroupRelation.group_id.in_(selection.group_ids), PackageGroupRelation.base_id == Package.base_id
-        )
+        member = in_groups(selection.group_ids)
         query = query.where(member)
     if selection.names is not None:
         query = query.where(Package.name.in_(selection.names))
     return query
+
+
+def in_groups(group_ids: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a package is in any of these groups.
+
+    As an array, members are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
+    """
+    members = select(PackageGroupRelation.base_id).where(PackageGroupRelation.group_id.in_(group_ids))
+    return Package.base_id == any_(func.array(members.scalar_subquery()))
 
 
 def _cells(
