@@ -334,7 +334,7 @@ def test_masked_settings_show_everything_but_secrets() -> None:
     assert shown["db_url"] == "postgresql://user:********@host/db?********"
     assert shown["koji_config"]["login_args"]["user"] == "koschei"
     assert shown["koji_config"]["session_opts"]["timeout"] == 5
-    assert shown["fedmsg-publisher"] == {"enabled": False, "modname": "koschei"}
+    assert shown["fedmsg-publisher"] == {"enabled": False, "max_age": 24, "modname": "koschei"}
     assert shown["directories"]["cachedir"] == "/var/cache/koschei"
     assert masked(Config())["flask"]["SECRET_KEY"] is None
 
