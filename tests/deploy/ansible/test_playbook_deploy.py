@@ -146,7 +146,7 @@ def test_a_database_out_of_reach_is_said(empty: Cluster, operator: Operator) -> 
 def test_missing_secrets_are_named(empty: Cluster, operator: Operator) -> None:
     run = operator.play(DEPLOY, koschei_secrets={})
     assert not run.ok
-    assert "has no Secret koschei-config and no Secret koschei-frontend" in run.said
+    assert "has no Secret koschei-config and no Secret koschei-frontend" in run.said, run.output
     assert empty.writes() == []
 
 
