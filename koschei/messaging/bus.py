@@ -277,6 +277,7 @@ def _load(config_file: Path) -> Mapping[str, Any]:
     """The library's settings, which are one per process. The library itself takes a missing file for an empty one."""
     if not config_file.is_file():
         raise ConfigError(f"fedmsg.config_file: there is no file {config_file}; correct the path, or unset it")
+    conf.clear()  # a key that was wrong in a file read before would stay wrong for ever
     try:
         loaded: Mapping[str, Any] = conf.load_config(str(config_file))
     except (ConfigurationException, OSError) as error:

@@ -66,6 +66,8 @@ def test_a_configuration_file_that_makes_no_sense_is_an_error(tmp_path: Path, te
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"fedmsg\.config_file: .*fedora-messaging\.toml cannot be used"):
         Bus(file, receiver())
+    file.write_text('amqp_url = "amqp://127.0.0.1:9"')
+    Bus(file, receiver())  # corrected, it is taken without a new process
 
 
 def test_an_outage_is_told_and_the_process_still_ends(tmp_path: Path) -> None:
