@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,10 @@ from demo.postgres import Postgres
 from koschei.db.engine import Database
 from koschei.model import BasePackage, Collection, LogEntry, Package
 from tests.admin.command_rows import fill
+from tests.koji_world import KojiWorld, koji_world, source
+from tests.resolving import examine
 
+SCRIPT = Path(sys.executable).parent / "koschei-admin"
 FILLED = "filled_template"
 NOBODY = "http://127.0.0.1:9/kojihub"  # the discard port: connections are refused
 
@@ -35,6 +40,15 @@ class Shell:
         """Add settings."""
         with self.settings.open("a") as file:
             file.write(f"{text}\n")
+
+    def connect(self, world: KojiWorld) -> None:
+        """Let the settings name that world's Koji."""
+        koji = world.config.koji_config
+        self.env["KOSCHEI__KOJI_CONFIG__SERVER"] = koji.server
+        self.configure(
+            f'[koji_config]\ntopurl = "{koji.topurl}"\nlogin_method = "login"\n'
+            'login_args = {user = "koschei", password = "koschei"}'
+        )
 
     def run(self, *args: str, **env: str) -> Result:
         """Run koschei-admin; whatever it raised is not swallowed."""
@@ -69,6 +83,16 @@ def make_shell(tmp_path: Path) -> Iterator[MakeShell]:
     root.setLevel(level)
     logging.captureWarnings(False)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def examined_world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
+    """Koji with the packages foo and bar, which polling has seen and the resolver has found resolvable, just now."""
+    with koji_world(tmp_path, database_url, [source("foo", "1", "gcc"), source("bar", "2", "gcc")]) as world:
+        world.now = datetime.now(UTC)
+        world.poll()
+        examine(world)
+        yield world
 
 
 @pytest.fixture

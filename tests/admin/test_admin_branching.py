@@ -31,12 +31,7 @@ def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
 @pytest.fixture
 def koji_shell(world: KojiWorld, make_shell: MakeShell, database_url: str) -> Shell:
     shell = make_shell(database_url)
-    del shell.env["KOSCHEI__KOJI_CONFIG__SERVER"]
-    settings = world.config.koji_config
-    shell.configure(
-        f'[koji_config]\nserver = "{settings.server}"\ntopurl = "{settings.topurl}"\nlogin_method = "login"\n'
-        'login_args = {user = "koschei", password = "koschei"}'
-    )
+    shell.connect(world)
     return shell
 
 

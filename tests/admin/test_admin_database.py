@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +17,9 @@ from sqlalchemy.pool import NullPool
 
 from koschei.db import migrator, schema
 from koschei.db.engine import Database
-from tests.admin.conftest import MakeShell, Shell, audit_log
+from tests.admin.conftest import SCRIPT, MakeShell, Shell, audit_log
 from tests.upgrade.releases import add_revision
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 ROLE = 'o"dd %role'
 
 

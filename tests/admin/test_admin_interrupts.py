@@ -7,12 +7,10 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -22,12 +20,11 @@ from koschei.db.engine import Database
 from koschei.db.locks import LockSpace
 from koschei.model import AdminNotice
 from tests.admin.command_rows import ROWS, Row, Writes, fingerprint, wait_at_commit, write_files
-from tests.admin.conftest import MakeShell, Shell, audit_log
+from tests.admin.conftest import SCRIPT, MakeShell, Shell, audit_log
 from tests.koji.conftest import Hang, ScriptedHub
 from tests.koji.conftest import hub as hub  # a fixture
 from tests.support import wait_for_a_waiter, wait_until
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 TARGET = {"name": "x", "build_tag_name": "x-build", "dest_tag_name": "x", "build_tag": 1, "dest_tag": 2, "id": 3}
 NOTHING = "Interrupted: nothing was changed"
 REST = "Interrupted: what was done before stays; the same command goes on with the rest"

@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from xmlrpc.client import Fault
 
 import koji
@@ -18,33 +14,22 @@ from sqlalchemy import text
 from koschei.audit import BACKEND
 from koschei.rules.states import BuildState
 from koschei.submission import Submitted, submit
-from tests.admin.conftest import MakeShell, Shell, audit_log
-from tests.koji_world import KojiWorld, koji_world, lie, source
-from tests.resolving import examine
+from tests.admin.conftest import SCRIPT, MakeShell, Shell, audit_log
+from tests.koji_world import KojiWorld, lie
 from tests.support import wait_for_a_waiter
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 REST = "Interrupted: what was done before stays; the same command goes on with the rest"
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
-    with koji_world(tmp_path, database_url, [source("foo", "1", "gcc"), source("bar", "2", "gcc")]) as world:
-        world.now = datetime.now(UTC)
-        world.poll()
-        examine(world)
-        yield world
+def world(examined_world: KojiWorld) -> KojiWorld:
+    return examined_world
 
 
 @pytest.fixture
 def shell(world: KojiWorld, make_shell: MakeShell, database_url: str) -> Shell:
     shell = make_shell(database_url)
-    settings = world.config.koji_config
-    shell.env["KOSCHEI__KOJI_CONFIG__SERVER"] = settings.server
-    shell.configure(
-        f'[koji_config]\ntopurl = "{settings.topurl}"\nlogin_method = "login"\n'
-        'login_args = {user = "koschei", password = "koschei"}'
-    )
+    shell.connect(world)
     return shell
 
 

