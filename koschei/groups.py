@@ -71,10 +71,7 @@ def split_name(full_name: str) -> tuple[str | None, str]:
 
 def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGroup:
     """The group of that name, `namespace/name` or `name`. NotFoundError suggests names that look like it."""
-    namespace, _, name = full_name.rpartition("/")
-    query = select(PackageGroup).where(
-        PackageGroup.name == name, PackageGroup.namespace.is_not_distinct_from(namespace or None)
-    )
+    query = select(PackageGroup).where(PackageGroup.is_called(full_name))
     found = session.scalar(query.with_for_update() if lock else query)
     if found is None:
         names = [group.full_name for group in session.scalars(select(PackageGroup))]
@@ -235,11 +232,8 @@ def _check_shrinking(session: Session, group: PackageGroup, packages: Sequence[s
 
 
 def _is_there(session: Session, full_name: str) -> bool:
-    namespace, name = split_name(full_name)
-    query = select(PackageGroup.id).where(
-        PackageGroup.name == name, PackageGroup.namespace.is_not_distinct_from(namespace)
-    )
-    return session.scalar(query) is not None
+    split_name(full_name)  # refuses what could not be one
+    return session.scalar(select(PackageGroup.id).where(PackageGroup.is_called(full_name))) is not None
 
 
 def _check_name(namespace: str | None, name: str) -> None:

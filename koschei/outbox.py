@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from koschei.messaging import events
-from koschei.model import BasePackage, Collection, OutboxEvent, Package, PackageGroup, PackageGroupRelation
+from koschei.model import Collection, OutboxEvent, Package, PackageGroup, PackageGroupRelation
 from koschei.rules.states import CollectionState, PackageState, message_state
 
 
@@ -56,15 +56,14 @@ def collection_state_changed(
 
 def _group_names(session: Session, base_ids: Sequence[int]) -> dict[int, list[str]]:
     rows = session.execute(
-        select(PackageGroupRelation.base_id, PackageGroup.namespace, PackageGroup.name)
+        select(PackageGroupRelation.base_id, PackageGroup)
         .join(PackageGroup, PackageGroup.id == PackageGroupRelation.group_id)
-        .join(BasePackage, BasePackage.id == PackageGroupRelation.base_id)
         .where(PackageGroupRelation.base_id.in_(base_ids))
         .order_by(PackageGroup.namespace, PackageGroup.name)
     ).all()
     names: dict[int, list[str]] = {}
-    for base_id, namespace, name in rows:
-        names.setdefault(base_id, []).append(f"{namespace}/{name}" if namespace else name)
+    for base_id, group in rows:
+        names.setdefault(base_id, []).append(group.full_name)
     return names
 
 

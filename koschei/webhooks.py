@@ -324,10 +324,7 @@ def _known_collections(session: Session, names: Iterable[str] | None) -> list[st
 
 
 def _known_groups(session: Session, names: Iterable[str] | None) -> list[str] | None:
-    if names is None:
-        return None
-    found = [groups.find(session, name) for name in names]
-    return [f"{group.namespace}/{group.name}" if group.namespace else group.name for group in found]
+    return None if names is None else [groups.find(session, name).full_name for name in names]
 
 
 def _known_packages(session: Session, names: Sequence[str] | None) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, UniqueConstraint, and_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from koschei.model.base import Base, Id, Name
@@ -23,6 +23,12 @@ class PackageGroup(Base):
     def full_name(self) -> str:
         """`namespace/name`, or `name` of a global group."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @staticmethod
+    def is_called(full_name: str) -> ColumnElement[bool]:
+        """The condition that a group has this full name."""
+        namespace, _, name = full_name.rpartition("/")
+        return and_(PackageGroup.name == name, PackageGroup.namespace.is_not_distinct_from(namespace or None))
 
 
 class PackageGroupRelation(Base):

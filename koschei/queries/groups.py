@@ -68,9 +68,7 @@ class Page:
 
 def find(session: Session, full_name: str) -> PackageGroup | None:
     """The group of that name, `namespace/name` or `name`; None when there is none."""
-    namespace, name = _split(full_name)
-    ours = PackageGroup.namespace.is_not_distinct_from(namespace or None)
-    return session.scalar(select(PackageGroup).where(PackageGroup.name == name, ours))
+    return session.scalar(select(PackageGroup).where(PackageGroup.is_called(full_name)))
 
 
 def count(session: Session, wanted: Wanted) -> int:
