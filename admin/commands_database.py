@@ -47,12 +47,12 @@ def create_db(admin: Admin, phase: str | None) -> None:
         schema.upgrade_half(url, Phase(phase), say=tell)
     elif before.pending:
         schema.upgrade(url, say=tell)
-    _grant(admin, url)
     after = schema.look(url)
-    if before.found == after.found:
+    admin.changed = after.found != before.found  # revisions commit by themselves
+    _grant(admin, url)
+    if not admin.changed:
         click.echo(f"The database is at revision {after.found} already")
         return
-    admin.changed = True  # revisions commit by themselves
     with admin.transaction() as session:
         half = "" if phase is None else f" ({phase}-deploy half)"
         said = audit.record(

@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from admin.commands_log import Passing
+from admin.commands_shell import Passing
 from admin.main import COMMANDS, cli
 from admin.options import Command
 from demo.postgres import Postgres
