@@ -12,6 +12,7 @@ from koschei.model.collections import (
 )
 from koschei.model.dependencies import AppliedChange, Dependency, DependencySweep, UnappliedChange
 from koschei.model.groups import GroupACL, PackageGroup, PackageGroupRelation
+from koschei.model.maintainers import MaintainerSource, PackageMaintainer
 from koschei.model.notices import AdminNotice
 from koschei.model.outbox import OutboxEvent
 from koschei.model.packages import BasePackage, Cause, Package, PackageStateChange
@@ -41,10 +42,12 @@ __all__ = [
     "GroupACL",
     "KojiTask",
     "LogEntry",
+    "MaintainerSource",
     "OutboxEvent",
     "Package",
     "PackageGroup",
     "PackageGroupRelation",
+    "PackageMaintainer",
     "PackageStateChange",
     "ParkedMessage",
     "RepositoryResolution",
