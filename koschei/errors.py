@@ -6,7 +6,8 @@
     │   ├── NotFoundError         a name that nobody knows
     │   ├── AlreadyExistsError    a name that is taken
     │   ├── InvalidInputError     a value that makes no sense
-    │   └── NotAllowedError       the person may not do this
+    │   ├── NotAllowedError       the person may not do this
+    │   └── TooManyEditsError     the person has made too many changes lately
     ├── ServiceError              something outside is away or talks nonsense; trying again later can help
     │   ├── DatabaseError         PostgreSQL is away or its schema is not the one this code needs
     │   │   └── TablesBusy        a migration did not get its locks
@@ -54,6 +55,14 @@ class InvalidInputError(UserError):
 
 class NotAllowedError(UserError):
     """The person has no right to do this."""
+
+
+class TooManyEditsError(UserError):
+    """The person has used up the edits of this hour; `wait` is the number of seconds until there is another."""
+
+    def __init__(self, message: str, wait: int) -> None:
+        self.wait = wait
+        super().__init__(message)
 
 
 class ServiceError(KoscheiError):

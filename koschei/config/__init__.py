@@ -1,29 +1,26 @@
-"""Settings: what can be set (`schema`), how it is read (`loading`), what has gone (`retired`), its page (`reference`).
+"""Settings: what can be set (`schema`; the pages' in `frontend`), how it is read (`loading`), what is gone (`retired`).
 
-`load()` reads TOML files and the environment; everything else receives the frozen `Config` it returns.
+`reference` writes the page about them. `load()` reads TOML files and the environment; everything else receives the
+frozen `Config` it returns.
 """
 
+from koschei.config.frontend import PLACEHOLDER_SECRET_KEY, AuthConfig, BugreportConfig, FlaskConfig, FrontendConfig
 from koschei.config.loading import load
 from koschei.config.masking import masked
 from koschei.config.schema import (
-    PLACEHOLDER_SECRET_KEY,
-    AuthConfig,
-    BugreportConfig,
     Config,
     DatabaseConfig,
     DependencyConfig,
     DirectoriesConfig,
     FedmsgConfig,
-    FlaskConfig,
-    FrontendConfig,
     KojiConfig,
     LoggingConfig,
     PriorityConfig,
     PublisherConfig,
-    Section,
     ServiceConfig,
     ServicesConfig,
 )
+from koschei.config.section import Section
 
 __all__ = [
     "PLACEHOLDER_SECRET_KEY",

@@ -11,7 +11,8 @@ import annotated_types
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from koschei.config.schema import Config, Section
+from koschei.config.schema import Config
+from koschei.config.section import Section
 
 BOUNDS = {
     annotated_types.Gt: ("gt", "greater than {}"),

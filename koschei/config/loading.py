@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from koschei.config import describe, problems
-from koschei.config.schema import Config, Section
+from koschei.config.schema import Config
+from koschei.config.section import Section
 
 DEFAULT_PATH = Path("/etc/koschei")
 PREFIX = "KOSCHEI__"

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from koschei.config import describe
 from koschei.config.retired import RETIRED
-from koschei.config.schema import Config, Section
+from koschei.config.schema import Config
+from koschei.config.section import Section
 
 INTRODUCTION = """\
 # Configuration

@@ -6,42 +6,19 @@ Key names are those of the Koschei that people configure today; each field's des
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlencode
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Strict, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, Strict, field_validator, model_validator
 
+from koschei.config.frontend import MAKE_A_KEY, BugreportConfig, FlaskConfig, FrontendConfig
+from koschei.config.section import FilePath, Port, PositiveFloat, PositiveInt, Section, Texts, WebAddress
 from koschei.errors import ConfigError
 
-PLACEHOLDER_SECRET_KEY = "change-me"  # noqa: S105 - the public value that is refused
-SHORTEST_SECRET_KEY = 16
-MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes a good one"
 # How a PostgreSQL address may begin; SQLAlchemy wants the last, and one spelling is enough for everybody after us.
 DATABASE_SCHEMES = ("postgres://", "postgresql://", "postgresql+psycopg2://")
-
-
-def _web_address(value: str) -> str:
-    if not re.match(r"https?://[^/\s]", value):
-        raise ValueError("expected an address that begins with http:// or https://")
-    return value
-
-
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-# TOML has neither paths nor tuples: these two are made from text and lists.
-FilePath = Annotated[Path, Strict(False)]
-Texts = Annotated[tuple[str, ...], Strict(False)]
-
-
-class Section(BaseModel):
-    """A table of the configuration: closed (unknown keys are errors), immutable, strict about types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DatabaseConfig(Section):
@@ -255,75 +232,6 @@ class WebhooksConfig(Section):
     disable_after: Annotated[float, Field(gt=0, le=8760)] = Field(
         default=72, description="Hours of failures in a row after which a webhook is disabled."
     )
-
-
-class FlaskConfig(Section):
-    """Flask's own settings."""
-
-    SECRET_KEY: SecretStr | None = Field(
-        default=None,
-        description=(
-            "Signs sessions and forms: a random text of 16 characters or more, the same for all frontend replicas. "
-            "The frontend does not start without it."
-        ),
-    )
-
-    @field_validator("SECRET_KEY")
-    @classmethod
-    def _key_is_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        text = value.get_secret_value() if value is not None else None
-        if text == PLACEHOLDER_SECRET_KEY:
-            raise ValueError(f"is the placeholder that everybody knows: choose your own; {MAKE_A_KEY}")
-        if text is not None and len(text) < SHORTEST_SECRET_KEY:
-            raise ValueError(f"is too short: {SHORTEST_SECRET_KEY} characters are the least; {MAKE_A_KEY}")
-        return value
-
-
-class AuthConfig(Section):
-    """Who is logged in, as told by the web server in front."""
-
-    user_env: str = Field(default="REMOTE_USER", description="WSGI environment variable that names the user.")
-    user_re: str = Field(
-        default="(.+)", description="Regular expression for all of it; its first group is the user's name."
-    )
-
-    @field_validator("user_re")
-    @classmethod
-    def _expression_has_a_group(cls, value: str) -> str:
-        try:
-            groups = re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from error
-        if groups < 1:
-            raise ValueError("needs a group (in parentheses) around the user's name")
-        return value
-
-
-class FrontendConfig(Section):
-    """The pages."""
-
-    external_url: WebAddress | None = Field(
-        default=None, description="Address people use, for links in reports and messages."
-    )
-    packages_per_page: PositiveInt = Field(default=100, description="Rows of a package list.")
-    builds_per_page: PositiveInt = Field(default=15, description="Entries of a package's history.")
-    auth: AuthConfig = AuthConfig()
-
-
-class BugreportConfig(Section):
-    """The "file a bug" link."""
-
-    url: str = Field(
-        default="https://bugzilla.redhat.com/enter_bug.cgi?{query}",
-        description="Address of the form; {query} is replaced.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _url_takes_a_query(cls, value: str) -> str:
-        if "{query}" not in value:
-            raise ValueError("must contain {query}, which stands for the report")
-        return _web_address(value)
 
 
 def _kept_months(value: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, text
@@ -12,13 +13,18 @@ from koschei.model.base import Base, Id, Name, Now
 
 
 class User(Base):
-    """Somebody who logged in, maintains a group, or used the command line."""
+    """Somebody who logged in, maintains a group, or used the command line.
+
+    `edits_left` is how many edits were left at `edits_at`; none of both before the first (koschei/edit_limits.py).
+    """
 
     __tablename__ = "user"
 
     id: Mapped[Id]
     name: Mapped[Name] = mapped_column(unique=True)
     admin: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    edits_left: Mapped[float | None]
+    edits_at: Mapped[datetime | None]
 
 
 class Environment(StrEnum):
