@@ -20,11 +20,13 @@ from koschei.model.parked import ParkedMessage
 from koschei.model.resolution import ResolutionChange, ResolutionProblem
 from koschei.model.services import ServiceStatus
 from koschei.model.srpms import Srpm
+from koschei.model.tokens import ApiToken
 from koschei.model.users import Environment, LogEntry, User
 from koschei.model.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
     "AdminNotice",
+    "ApiToken",
     "AppliedChange",
     "Base",
     "BasePackage",
