@@ -13,7 +13,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute('ALTER TABLE "user" ADD COLUMN edits_left DOUBLE PRECISION, ADD COLUMN edits_at TIMESTAMP WITH TIME ZONE')
+    op.execute('ALTER TABLE "user" ADD COLUMN edits_left DOUBLE PRECISION')
+    op.execute('ALTER TABLE "user" ADD COLUMN edits_at TIMESTAMP WITH TIME ZONE')
 
 
 def downgrade() -> None:

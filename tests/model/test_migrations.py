@@ -20,7 +20,7 @@ pytestmark = pytest.mark.exact_schema
 
 CATALOGUE = {
     "columns": """
-        SELECT c.relname, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+        SELECT c.relname, a.attname, rank() OVER (PARTITION BY c.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
                a.attgenerated, coalesce(l.collname, ''), pg_get_expr(d.adbin, d.adrelid)
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
              LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -53,7 +53,7 @@ COMPARISON = {"compare_type": True, "compare_server_default": True, "include_nam
 
 
 def catalogue(engine: Engine) -> dict[str, set[tuple[object, ...]]]:
-    """All that PostgreSQL knows of our schema; column numbers are positions."""
+    """All that PostgreSQL knows of our schema; columns are numbered without the gaps that dropped ones leave."""
     with engine.connect() as connection:
         found = {kind: {tuple(row) for row in connection.execute(text(query))} for kind, query in CATALOGUE.items()}
     return {kind: {row for row in rows if not str(row[0]).startswith(RECORDS)} for kind, rows in found.items()}
