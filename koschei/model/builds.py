@@ -37,6 +37,7 @@ class Build(Base):
         Index("uq_build_task", "task_id", unique=True, postgresql_where=text("NOT real AND copied_from IS NULL")),
         Index("ix_build_task_id", "task_id"),
         Index("ix_build_state_started", "state", "started", postgresql_where=text("state = 2")),
+        Index("ix_build_started_id", "started", "id"),
         Index("ix_build_untagged", "package_id", postgresql_where=text("untagged")),
         Index(
             "ix_build_unresolved",
