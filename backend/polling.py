@@ -7,14 +7,14 @@ from collections.abc import Callable
 from backend import metrics
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
-from koschei import builds, real_builds, submission
+from koschei import builds, maintainers, real_builds, submission
 from koschei.model import Collection
 from koschei.packages import refresh_package_list
 from koschei.queries.collections import all_collections
 
 
 def prepare(context: Context) -> Callable[[], PassReport]:
-    """The polling pass: running builds, then for each collection its package list and its real builds."""
+    """The polling pass: running builds, each collection's package list and its real builds, and who maintains what."""
 
     def one_pass() -> PassReport:
         report = PassReport()
@@ -30,7 +30,12 @@ def prepare(context: Context) -> Callable[[], PassReport]:
                 break
             with apart(report, collection.name):
                 registered += _poll(context, collection, report)
-        report.detail = {"builds_ended": ended, "real_builds": registered}
+        owners = maintainers.Report()
+        if not context.stopping():
+            with apart(report, "maintainers"):
+                # That its source fails is no reason to do all the rest again sooner: it is told, and tried next time.
+                owners = maintainers.refresh(context.database, context.config, context.now())
+        report.detail = {"builds_ended": ended, "real_builds": registered, "maintainers": owners.detail()}
         return report
 
     return one_pass

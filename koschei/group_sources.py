@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
-import time
-from typing import Any
-
-import httpx
-
-from koschei.errors import InvalidInputError, ServiceError
+from koschei.downloads import LARGEST, PATIENCE, decode, fetch, json_tree
+from koschei.errors import InvalidInputError
 from koschei.groups import NAME
 
-LARGEST = 16 * 1024 * 1024  # bytes; the owners of all of Fedora's packages are a fifth of it
-PATIENCE = 60.0  # seconds for a whole answer
-SILENCE = 15.0  # seconds without a byte
 SHOWN = 5
 
 
@@ -24,7 +15,7 @@ def parse_names(text: str, where: str) -> list[str]:
     Sorted, each once. InvalidInputError names what cannot be a package's name; `where` says what was read.
     """
     if text.lstrip().startswith("["):
-        found = _json(text, where)
+        found = json_tree(text, where)
     else:
         found = [word for line in text.splitlines() for word in line.partition("#")[0].split()]
     wrong = [item for item in found if not isinstance(item, str) or not NAME.fullmatch(item)]
@@ -42,7 +33,7 @@ def parse_distgit(text: str, owner: str, where: str) -> list[str]:
 
     The file says for each namespace (`rpms`, `container`, ...) and repository who is told of its bugs.
     """
-    tree = _json(text, where)
+    tree = json_tree(text, where)
     packages = tree.get("rpms") if isinstance(tree, dict) else None
     if not isinstance(packages, dict):
         raise InvalidInputError(f'{where} does not list owners of packages: there is no "rpms" in it')
@@ -51,46 +42,7 @@ def parse_distgit(text: str, owner: str, where: str) -> list[str]:
 
 
 def download(url: str, *, largest: int = LARGEST, patience: float = PATIENCE) -> str:
-    """The text at an http(s) address. `patience`: seconds; `largest`: bytes.
-
-    Raises InvalidInputError for an address that makes no sense, ServiceError when nothing usable comes from it.
-    """
-    if not re.match(r"https?://[^/?#\[]|https?://\[[0-9a-fA-F:]+\]", url):
-        raise InvalidInputError(f"{url!r} is not an address that can be read: it begins with http:// or https://")
-    deadline = time.monotonic() + patience
-    parts: list[bytes] = []
-    try:
-        with (
-            httpx.Client(timeout=min(SILENCE, patience), follow_redirects=True) as client,
-            client.stream("GET", url, headers={"User-Agent": "koschei"}) as response,
-        ):
-            if response.status_code != httpx.codes.OK:
-                raise ServiceError(f"{url} cannot be read: HTTP status {response.status_code}")
-            size = 0
-            for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > largest:
-                    raise ServiceError(f"{url} is longer than the {largest} bytes that a list may have")
-                if time.monotonic() > deadline:
-                    raise ServiceError(f"{url} was not read in {patience:g} seconds: try again when it is faster")
-                parts.append(chunk)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise InvalidInputError(f"{url!r} is not an address that can be read: {error}") from error
-    except httpx.HTTPError as error:
-        raise ServiceError(f"{url} cannot be read: {error or type(error).__name__}. Try again later") from error
-    return decode(b"".join(parts), url)
-
-
-def decode(data: bytes, where: str) -> str:
-    """Bytes as UTF-8 text. InvalidInputError when they are something else."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{where} is not UTF-8 text") from error
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{where} is not JSON: {error}") from error
+    """The text at an http(s) address. Errors as koschei.downloads.fetch, InvalidInputError for what is no text."""
+    found = fetch(url, largest=largest, patience=patience)
+    assert found is not None, "only who names a version can hear that there is no other"
+    return decode(found.data, url)

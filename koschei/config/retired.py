@@ -14,14 +14,13 @@ _LOGGING = "logging has `level` and `format` only, and always writes to standard
 # A `*` stands for one part of a dotted key; an entry covers everything below it. The first match counts.
 RETIRED = {
     "plugins": "what they did is built in: the bus is used when fedmsg.config_file is set, "
-    "and messages are sent when fedmsg-publisher.enabled is",
+    "messages are sent when fedmsg-publisher.enabled is, and who maintains what is read when pagure.owner_alias_url is",
     "secondary_koji_config": "one Koschei serves one Koji: put that Koji into koji_config",
     "secondary_mode": "one Koschei serves one Koji: put that Koji into koji_config",
     "copr": _COPR,
     "services.copr_resolver": _COPR,
     "services.copr_scheduler": _COPR,
     "osci": "reports for build groups to a CI system are not part of Koschei any more",
-    "pagure": "Koschei does not ask Pagure who owns a package",
     "caching": "facts that are slow to get are kept in PostgreSQL; repositories are cached below directories.cachedir",
     "dependency.resolver_queue_size": "the resolver has no queue that could be limited",
     "services.*.memory_limit": _LIMITS,

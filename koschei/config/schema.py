@@ -243,6 +243,23 @@ def _kept_months(value: int) -> int:
 KeptMonths = Annotated[int, Field(ge=0), AfterValidator(_kept_months)]
 
 
+class PagureConfig(Section):
+    """Where to read who maintains which package."""
+
+    owner_alias_url: WebAddress | None = Field(
+        default=None,
+        description=(
+            "A file that says who maintains what, like Fedora's "
+            "https://src.fedoraproject.org/extras/pagure_owner_alias.json; unset or empty: only groups say so."
+        ),
+    )
+
+    @field_validator("owner_alias_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
 class RetentionConfig(Section):
     """How long history is kept: `koschei-admin retention --apply` deletes what is older. 0 keeps it for ever.
 
@@ -318,6 +335,7 @@ class Config(Section):
         ),
     )
     bugreport: BugreportConfig = BugreportConfig()
+    pagure: PagureConfig = PagureConfig()
     directories: DirectoriesConfig = DirectoriesConfig()
     logging: LoggingConfig = LoggingConfig()
     retention: RetentionConfig = RetentionConfig()

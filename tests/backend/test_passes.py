@@ -16,6 +16,7 @@ from backend.apart import apart
 from backend.frame import Context, PassReport, Service
 from backend.health import Pulse
 from koschei import packages
+from koschei.config.schema import PagureConfig
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.errors import DatabaseError, KojiOutage
 from koschei.model import BasePackage, Build, Collection, Package
@@ -155,6 +156,14 @@ def test_polling_survives_an_empty_package_list(world: KojiWorld, monkeypatch: p
     with world.database.begin() as session:
         packages = session.scalars(select(Package)).all()
         assert [package.name for package in packages if package.blocked or package.last_build_id is None] == []
+
+
+def test_a_source_of_maintainers_that_is_away_is_told_and_fails_no_pass(world: KojiWorld) -> None:
+    pagure = PagureConfig(owner_alias_url="http://127.0.0.1:9/alias.json")
+    world.config = world.config.model_copy(update={"pagure": pagure})
+    report = one_pass(world, polling.SERVICE)
+    assert report.errors == []
+    assert "127.0.0.1:9/alias.json cannot be read" in report.detail["maintainers"]["error"]
 
 
 def test_nonsense_about_one_build_stops_no_part_of_polling(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
