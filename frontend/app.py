@@ -12,13 +12,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import koschei
 from frontend import (
+    access,
     api_v1,
     context,
     errors,
     filters,
+    forms,
     headers,
     health,
+    login,
     meta,
+    navigation,
+    notices,
     pages_builds,
     pages_collections,
     pages_groups,
@@ -35,6 +40,7 @@ from koschei.db.engine import Database
 BLUEPRINTS = (
     api_v1.blueprint,
     health.blueprint,
+    login.blueprint,
     meta.blueprint,
     pages_builds.blueprint,
     pages_collections.blueprint,
@@ -63,21 +69,34 @@ def create_app(
     It connects to the database with the first request that needs it: an outage at the start heals by itself.
     """
     app = Flask(__name__)
-    app.config.update(SECRET_KEY=config.secret_key(), SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.config.update(SECRET_KEY=config.secret_key(), **cookies(config))
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
     event.listen(database.engine, "connect", _limit_statements)
     context.install(app, context.Frontend(config, database, clock, leaving))
-    for part in (static_files, headers, filters, present, errors):
+    for part in (static_files, headers, filters, present, errors, access, forms, navigation, notices):
         part.install(app)
+    login.install(app, config.frontend.auth)
     app.jinja_env.globals["koschei_version"] = koschei.__version__
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     # One proxy stands in front, and tells who asked and how.
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+def cookies(config: Config) -> dict[str, Any]:
+    """Settings of the session's cookie: only for us, and only over https, unless we are known to be without."""
+    secure = not (config.frontend.external_url or "https://").startswith("http://")
+    return {
+        "SESSION_COOKIE_NAME": "__Host-koschei" if secure else "koschei",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_PATH": "/",
+    }
 
 
 def _limit_statements(connection: Any, _record: Any) -> None:

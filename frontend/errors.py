@@ -9,32 +9,45 @@ from structlog.stdlib import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from frontend import context
-from koschei.errors import ConfigError, InvalidInputError, NotAllowedError, NotFoundError, ServiceError
+from koschei.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    ServiceError,
+    TooManyEditsError,
+)
 
 log = get_logger(__name__)
 
 TITLES = {
     400: "That address makes no sense here",
     403: "That is not allowed",
+    409: "There is one already",
     404: "There is no such page",
     405: "That cannot be done here",
+    413: "That is too much at once",
+    429: "Too many changes for now",
     500: "Something broke on our side",
+    501: "That cannot be done here yet",
     503: "Not available at the moment",
 }
 HELP = {
     400: "Something after the question mark in the address cannot be understood.",
     404: "The address may be mistyped, or what it named may have been deleted: old builds are, after a while.",
+    413: "Forms may have a million characters. Nothing was changed; send less at once.",
     405: "This address exists, but it is not meant for what your browser or script just tried.",
     500: "It was logged, with the time you see below. Trying again may help; telling us does.",
     503: "Nothing is lost. Try again in a minute.",
 }
 
 
-def answer(status: int, message: str = "") -> ResponseReturnValue:
-    """An error as a page, or as JSON for the API. Needs no database."""
+def answer(status: int, message: str = "", *, wait: int = 30) -> ResponseReturnValue:
+    """An error as a page, or as JSON for the API. Needs no database. `wait`: seconds, when trying again may help."""
     message = message or HELP.get(status, "")
     context.close()
-    headers = {"Cache-Control": "no-store", **({"Retry-After": "30"} if status == 503 else {})}
+    headers = {"Cache-Control": "no-store", **({"Retry-After": str(wait)} if status in (429, 503) else {})}
     if request.path.startswith("/api/"):
         return jsonify(error=message or TITLES.get(status, "")), status, headers
     title = TITLES.get(status, "That did not work")
@@ -55,6 +68,14 @@ def install(app: Flask) -> None:
     @app.errorhandler(NotAllowedError)
     def not_allowed(error: NotAllowedError) -> ResponseReturnValue:
         return answer(403, str(error))
+
+    @app.errorhandler(TooManyEditsError)
+    def too_many(error: TooManyEditsError) -> ResponseReturnValue:
+        return answer(429, str(error), wait=error.wait)
+
+    @app.errorhandler(AlreadyExistsError)
+    def exists(error: AlreadyExistsError) -> ResponseReturnValue:
+        return answer(409, str(error))
 
     @app.errorhandler(ServiceError)
     @app.errorhandler(OperationalError)
@@ -79,7 +100,7 @@ def install(app: Flask) -> None:
         status = error.code or 500
         if status < 400:
             return error
-        response = app.make_response(answer(status))
+        response = app.make_response(answer(status, (error.description or "") if status == 501 else ""))
         for name, value in error.get_headers():
             if name == "Allow":
                 response.headers[name] = value

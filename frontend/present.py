@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from flask import Flask, request, url_for
 
-from frontend import context
+from frontend import context, people
 from koschei.koji import links as koji_links
-from koschei.model import Build, Collection, KojiTask, Package
+from koschei.model import Build, KojiTask, Package
 from koschei.queries.collections import Counts
 from koschei.rules import evr
 from koschei.rules.states import BuildState, PackageState
@@ -243,27 +243,6 @@ def log_link(task_id: int, name: Any) -> str:
     return koji_links.log_url(context.frontend().config.koji_config, task_id, name)
 
 
-def chooser(collection: Collection | None) -> str:
-    """This page (or the overview) for one collection, or for all."""
-    name = collection.name if collection else None
-    if request.endpoint not in context.CHOOSING:
-        return url_for("overview.overview", collection=name)
-    kept = {k: v for k, v in request.args.items(multi=False) if k not in (*context.CURSOR_ARGUMENTS, "collection")}
-    return url_for(request.endpoint, **{**(request.view_args or {}), **kept, "collection": name})
-
-
-def chooser_marks(collection: Collection | None, here: Any = None) -> bool:
-    """Whether the page is about this collection alone (None: about all); `here` is a package in its collection."""
-    choice = context.choice()
-    if request.endpoint not in context.CHOOSING:
-        return False
-    if hasattr(here, "collection"):
-        return collection is not None and collection.id == here.collection.id
-    if not choice.explicit:
-        return collection is None
-    return collection is not None and collection in choice.chosen
-
-
 def with_arguments(**changes: str | None) -> str:
     """This page with other arguments; None takes one away. A list starts again at its beginning."""
     kept = {k: v for k, v in request.args.items(multi=False) if k not in context.CURSOR_ARGUMENTS}
@@ -274,8 +253,8 @@ def install(app: Flask) -> None:
     """Make them known to templates."""
     helpers = (
         segments, total, sparkline, history_chart, build_duration, failed_tasks, task_word, distance_words, arch_words,
-        fault_words, priority_bars, build_version, build_link, task_link, log_link, chooser,
-        chooser_marks, with_arguments,
+        fault_words, priority_bars, build_version, build_link, task_link, log_link,
+        with_arguments,
     )  # fmt: skip
     app.jinja_env.globals.update({function.__name__: function for function in helpers})
     app.jinja_env.globals.update(
@@ -286,5 +265,6 @@ def install(app: Flask) -> None:
         SHOWN_STATES=SHOWN_STATES,
         TRACKED_STATES=TRACKED_STATES,
         choice=context.choice,
+        person=people.person,
         now=context.now,
     )

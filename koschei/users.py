@@ -11,7 +11,7 @@ from koschei import audit
 from koschei.audit import Actor
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.groups import NAME
-from koschei.model import GroupACL, User
+from koschei.model import Environment, GroupACL, User
 from koschei.rules.names import LONGEST_NAME, quoted, suggestion
 
 
@@ -38,15 +38,42 @@ def is_last_admin(session: Session, name: str) -> bool:
     return list(session.scalars(select(User.name).where(User.admin))) == [name]
 
 
+@dataclass(frozen=True)
+class Known:
+    """Somebody who has just logged in; `new`: for the first time that we know of."""
+
+    user_id: int
+    new: bool
+    admin: bool
+
+
+def log_in(session: Session, name: str, *, admin: bool = False) -> Known:
+    """Know somebody who has logged in from now on. `admin`: who is new may administer. InvalidInputError for a name."""
+    check_name(name)
+    actor = Actor(Environment.FRONTEND, name)
+    new = session.scalar(select(User.id).where(User.name == name)) is None
+    user_id = audit.ensure_user(session, name)
+    if new:
+        audit.record(session, actor, f"User {name} was registered")
+        if admin:
+            set_admin(session, actor, name, True)
+    return Known(user_id, new, session.execute(select(User.admin).where(User.id == user_id)).scalar_one())
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidInputError for what cannot be the name of a user."""
+    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise InvalidInputError(
+            f"{quoted(name)} cannot be the name of a user: it consists of letters, digits and . + _ -"
+        )
+
+
 def set_admin(session: Session, actor: Actor, name: str, admin: bool, *, create: bool = False) -> list[str]:
     """Let a person administer, or not any more; returns the audit messages, none when it is like that already.
 
     Raises NotFoundError for a person who is not known, unless `create`.
     """
-    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise InvalidInputError(
-            f"{quoted(name)} cannot be the name of a user: it consists of letters, digits and . + _ -"
-        )
+    check_name(name)
     if create:
         audit.ensure_user(session, name)
     user = session.scalar(select(User).where(User.name == name).with_for_update())

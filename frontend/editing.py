@@ -1,0 +1,53 @@
+"""What changes something, in a person's name: one transaction, counted, audited, and told of on the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import flash, redirect, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from frontend import access, context, people
+from koschei import edit_limits
+from koschei.audit import Actor
+from koschei.errors import NotAllowedError
+from koschei.model import Environment
+
+
+def actor() -> Actor:
+    """The person who asks, for the audit log. Errors: NotAllowedError for nobody."""
+    return Actor(Environment.FRONTEND, someone().name)
+
+
+def someone() -> people.Person:
+    """The person who asks. Errors: NotAllowedError for nobody."""
+    person = people.person()
+    if person is None:
+        raise NotAllowedError("Log in first")
+    return person
+
+
+@contextmanager
+def edit() -> Iterator[Session]:
+    """A transaction that changes something: committed at the end of the block, undone when it raises.
+
+    Errors: TooManyEditsError when the person has made too many changes lately.
+    """
+    person, frontend = someone(), context.frontend()
+    with frontend.database.begin() as session:
+        if not person.admin:
+            edit_limits.spend(session, person.id, frontend.config.frontend.edits_per_hour, context.now())
+        yield session
+
+
+def done(message: str, endpoint: str, **values: object) -> ResponseReturnValue:
+    """Say what was done on the page to go on with."""
+    flash(message, "success")
+    return redirect(url_for(endpoint, **values), 303)  # type: ignore[arg-type]
+
+
+def back(address: str | None, endpoint: str, **values: object) -> ResponseReturnValue:
+    """Go to this address, if it is one of ours, else to the endpoint."""
+    return redirect(access.local(address) or url_for(endpoint, **values), 303)  # type: ignore[arg-type]
