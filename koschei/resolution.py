@@ -196,6 +196,7 @@ class Resolution(Resolving):
             ).one_or_none() or RepositoryResolution(collection_id=row.id, repo_id=repo.id)
             run.base_resolved = base.resolved
             run.started = now
+            run.repo_created = repo.created
             run.finished = None if base.resolved else now
             run.position = None
             run.resolved = run.unresolved = run.changed = 0

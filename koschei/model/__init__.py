@@ -20,6 +20,14 @@ from koschei.model.parked import ParkedMessage
 from koschei.model.resolution import ResolutionChange, ResolutionProblem
 from koschei.model.services import ServiceStatus
 from koschei.model.srpms import Srpm
+from koschei.model.statistics import (
+    ResourceConsumption,
+    StatisticsBuilds,
+    StatisticsDay,
+    StatisticsRefresh,
+    StatisticsTasks,
+    UncountedBuild,
+)
 from koschei.model.tokens import ApiToken
 from koschei.model.users import Environment, LogEntry, User
 from koschei.model.webhooks import Webhook, WebhookDelivery
@@ -55,9 +63,15 @@ __all__ = [
     "RepositoryResolution",
     "ResolutionChange",
     "ResolutionProblem",
+    "ResourceConsumption",
     "ServiceStatus",
     "Srpm",
+    "StatisticsBuilds",
+    "StatisticsDay",
+    "StatisticsRefresh",
+    "StatisticsTasks",
     "UnappliedChange",
+    "UncountedBuild",
     "User",
     "Webhook",
     "WebhookDelivery",

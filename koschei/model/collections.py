@@ -74,6 +74,7 @@ class RepositoryResolution(Base):
     """The resolution of all packages of a collection in one repository: its progress, and when it was done.
 
     `position` is the name of the last package stored: a resolver that was killed goes on behind it.
+    `repo_created` is when Koji made the repository, as far as it told.
     """
 
     __tablename__ = "repository_resolution"
@@ -89,6 +90,7 @@ class RepositoryResolution(Base):
     resolved: Mapped[int] = mapped_column(default=0, server_default="0")
     unresolved: Mapped[int] = mapped_column(default=0, server_default="0")
     changed: Mapped[int] = mapped_column(default=0, server_default="0")
+    repo_created: Mapped[datetime | None]
 
 
 class CollectionGroup(Base):
