@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, render_template, request
@@ -34,6 +34,11 @@ CHOOSING = frozenset(
         "groups.user",
     }
 )
+# Where the address of a page names the collections that people look at, and not what the page itself is about.
+REMEMBERING = CHOOSING - {"package.detail"}
+COOKIE = "collection"
+YEAR = timedelta(days=365)
+LONGEST_CHOICE = 500
 CURSOR_ARGUMENTS = ("after", "before", "key", "at", "last_seen_ts")
 
 
@@ -49,15 +54,19 @@ class Frontend:
 
 @dataclass(frozen=True)
 class Choice:
-    """The collections there are, and those the request is about; `word`: how the address named them, None for all."""
+    """The collections there are, and those the request is about.
+
+    `word`: how they were named, None for all; `kept`: the same for the pages that this one leads to.
+    """
 
     every: list[Collection]
     chosen: list[Collection]
     word: str | None
+    kept: str | None
 
     @property
     def explicit(self) -> bool:
-        """Whether the request named them."""
+        """Whether they were chosen: by the address, or before, which is remembered."""
         return self.word is not None
 
 
@@ -99,11 +108,19 @@ def close(error: BaseException | None = None) -> None:
 
 
 def choice() -> Choice:
-    """The collections this request is about. Errors: NotFoundError for one that there is not."""
+    """The collections this request is about: those its address names, else the remembered ones, else all.
+
+    Errors: NotFoundError for one that there is not.
+    """
     if "choice" not in g:
         every = collection_queries.all_collections(session())
-        word = request.args.get("collection", "")
-        g.choice = Choice(every, _named(every, word) if word else every, word or None)
+        word = request.args.get("collection")
+        remembered = _remembered(every) if request.endpoint in CHOOSING and word != "" else None
+        if word is None:
+            word = remembered
+        # The address of a package says which one of its name it is; that is not what people want to see elsewhere.
+        kept = word if request.endpoint in REMEMBERING or request.endpoint not in CHOOSING else remembered
+        g.choice = Choice(every, _named(every, word) if word else every, word or None, kept or None)
     return cast(Choice, g.choice)
 
 
@@ -114,6 +131,28 @@ def _named(every: list[Collection], word: str) -> list[Collection]:
         if name not in by_name:
             raise NotFoundError(f"There is no collection “{name}”")
     return [by_name[name] for name in names]
+
+
+def _remembered(every: list[Collection]) -> str | None:
+    """The choice that the browser remembers; None when it has none, or one of its collections is no more."""
+    word = request.cookies.get(COOKIE, "")
+    known = {collection.name for collection in every}
+    return word if word and known.issuperset(word.split(",")) else None
+
+
+def _remember(response: Response) -> None:
+    """Have the browser keep the choice that the address of this list made; an empty one makes it forget."""
+    if request.endpoint not in CHOOSING or "choice" not in g:
+        return
+    response.vary.add("Cookie")
+    word, remembered = request.args.get("collection"), request.cookies.get(COOKIE)
+    if word is None or word == remembered or response.status_code != 200:
+        return
+    if not word:
+        if remembered is not None:
+            response.delete_cookie(COOKIE, samesite="Lax", httponly=True, secure=request.is_secure)
+    elif request.endpoint in REMEMBERING and len(word) <= LONGEST_CHOICE:
+        response.set_cookie(COOKIE, word, max_age=YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
 
 
 def surroundings(about: Iterable[Collection] | None = None) -> Surroundings:
@@ -144,13 +183,15 @@ def install(app: Flask, made_with: Frontend) -> None:
 
     @app.url_defaults
     def keep_choice(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint in CHOOSING and "choice" in g and g.choice.explicit and "collection" not in values:
-            values["collection"] = g.choice.word
+        if endpoint in CHOOSING and "choice" in g and "collection" not in values:
+            # None stands for no argument at all.
+            values["collection"] = g.choice.word if endpoint == "package.detail" else g.choice.kept
 
     @app.after_request
     def pages_are_fresh(response: Response) -> Response:
         if request.endpoint != "static":
             response.headers.setdefault("Cache-Control", "no-cache")
+            _remember(response)
         return response
 
 

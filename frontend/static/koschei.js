@@ -14,19 +14,24 @@
     });
   }
 
+  var help = document.querySelector("[data-keys]");
+  function showHelp() { if (help && !help.open) help.showModal(); }
+  if (help) {
+    document.querySelector("[data-keys-open]").addEventListener("click", showHelp);
+    help.querySelector("[data-keys-close]").addEventListener("click", function () { help.close(); });
+  }
+
   var pending = false;
   document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (help && help.open)) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable) return;
     if (event.key === "/") {
       var field = document.querySelector("[data-search]");
       if (field) { event.preventDefault(); field.focus(); field.select(); }
     } else if (event.key === "?") {
-      var keys = document.querySelector("[data-keys]");
-      if (keys) keys.focus();
-    } else if (pending) {
-      var link = event.key === "o" ? document.querySelector(".brand")
-        : document.querySelector('[data-go="' + (/^[a-z]$/.test(event.key) ? event.key : "") + '"]');
+      showHelp();
+    } else if (pending && /^[a-z]$/.test(event.key)) {
+      var link = document.querySelector('[data-go="' + event.key + '"]');
       if (link) link.click();
     }
     pending = event.key === "g" && !pending;

@@ -1,0 +1,66 @@
+"""What stands in the header of every page: where it leads to, and with which keys."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, request, url_for
+
+from frontend import context
+from koschei.model import Collection
+
+# (endpoint, its word, the key after `g` that leads there)
+MAIN_PAGES = (
+    ("packages.listing", "Packages", "p"),
+    ("groups.listing", "Groups", "g"),
+    ("collections.listing", "Collections", "c"),
+    ("stats.stats", "Statistics", "s"),
+    ("docs.documentation", "Documentation", "d"),
+)
+MY_PAGES = (("add_packages.add", "Add packages"), ("tokens.listing", "API tokens"))
+KEYS = (
+    ("/", "search for a package"),
+    ("g o", "the overview"),
+    *((f"g {key}", word.lower()) for _, word, key in MAIN_PAGES),
+    ("g m", "my packages, when logged in"),
+    ("?", "this help"),
+    ("Esc", "close it"),
+)
+
+
+def has_page(endpoint: str) -> bool:
+    """Whether this application has such a page."""
+    return endpoint in current_app.view_functions
+
+
+def come_back() -> str:
+    """The address of this page, for whoever leads back to it; of the overview where this cannot be opened again."""
+    if request.method != "GET" or request.blueprint == "login":
+        return url_for("overview.overview")
+    return request.full_path if request.query_string else request.path
+
+
+def chooser(collection: Collection | None) -> str:
+    """This page (or the overview) for one collection, or for all: an empty name, which also ends what is remembered."""
+    name = collection.name if collection else ""
+    if request.endpoint not in context.CHOOSING:
+        return url_for("overview.overview", collection=name)
+    kept = {k: v for k, v in request.args.items(multi=False) if k not in (*context.CURSOR_ARGUMENTS, "collection")}
+    return url_for(request.endpoint, **{**(request.view_args or {}), **kept, "collection": name})
+
+
+def chooser_marks(collection: Collection | None, here: object = None) -> bool:
+    """Whether the page is about this collection alone (None: about all); `here` is a package in its collection."""
+    choice = context.choice()
+    if request.endpoint not in context.CHOOSING:
+        return False
+    if isinstance(place := getattr(here, "collection", None), Collection):
+        return collection is not None and collection.id == place.id
+    if not choice.explicit:
+        return collection is None
+    return collection is not None and collection in choice.chosen
+
+
+def install(app: Flask) -> None:
+    """Make them known to templates."""
+    for function in (has_page, come_back, chooser, chooser_marks):
+        app.jinja_env.globals[function.__name__] = function
+    app.jinja_env.globals.update(MAIN_PAGES=MAIN_PAGES, MY_PAGES=MY_PAGES, KEYS=KEYS)
