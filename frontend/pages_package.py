@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, render_template, request
 
-from frontend import context, present
+from frontend import context, package_settings, present
+from frontend.package_settings import SettingsForm
 from koschei import scheduling
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build
@@ -44,10 +45,12 @@ def detail(name: str) -> str:
         if not places and not package.exists(session, name):
             raise NotFoundError(f"There is no package “{name}”. It appears here when Koji has it in one of our tags.")
         return render_template("package_elsewhere.html", around=context.surroundings(), name=name, places=places)
-    return _page(here, places)
+    return page(here, places=places)
 
 
-def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
+def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Somewhere] = ()) -> str:
+    """The page of a package in a collection; `form`: settings that were sent and have mistakes."""
+    places = places or package.everywhere(context.session(), here.package.name, context.choice().every)
     session, now, config = context.session(), context.now(), context.frontend().config
     row = here.package
     before = _before()
@@ -86,6 +89,7 @@ def _page(here: Somewhere, places: Sequence[Somewhere]) -> str:
         states=package.state_changes(session, row.id, STATES_SHOWN),
         groups=package.groups_of(session, [row.base_id]),
         links=present.external_links(config.links, row),
+        panel=package_settings.panel(row, form),
     )
 
 

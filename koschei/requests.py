@@ -1,15 +1,18 @@
-"""What people ask the services for: that a build be cancelled, that packages be resolved again."""
+"""What people ask the services for: that a build be cancelled, that packages be resolved again, or built now."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from koschei import audit
+from koschei import audit, scheduling
 from koschei.audit import Actor
+from koschei.config import Config
 from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build, Package
@@ -68,6 +71,33 @@ def resolve(session: Session, actor: Actor, packages: Iterable[Package]) -> Aske
         raise InvalidInputError("; ".join(left_out) or "No package was named")
     wake(session, "repo-resolver")
     return Asked(tuple(waiting), tuple(messages), tuple(left_out))
+
+
+def rebuild(session: Session, actor: Actor, package_id: int, config: Config, now: datetime) -> str:
+    """Have a package built before all that only became due; returns the audit message.
+
+    Its manual priority is raised as far as that takes; the build resets it. Limits hold as for every other build.
+    Raises NotFoundError, and InvalidInputError when it cannot be built now, or is first already.
+    """
+    package = next(iter(lock_packages(session, [package_id])), None)
+    if package is None:
+        raise NotFoundError(f"There is no package with the number {package_id} any more")
+    title = f"Package {package.name} in {package.collection.name}"
+    found = scheduling.explain(session, package, config, now)
+    obstacles = [condition.reason for condition in found.conditions if not condition.holds]
+    if obstacles or found.priority is None:
+        raise InvalidInputError(f"{title} cannot be built now: {'; '.join(obstacles) or 'no build of it is known'}")
+    urgent = config.priorities.build_threshold + config.priorities.newly_added
+    missing = math.ceil(urgent - found.priority.total)
+    if missing <= 0:
+        raise InvalidInputError(
+            f"{title} is among the first to be built already: its priority is {found.priority.total:.0f}"
+        )
+    before = package.manual_priority
+    package.manual_priority = before + missing
+    wake(session, "scheduler")
+    message = f"{title}: rebuild requested, manual priority changed from {before} to {package.manual_priority}"
+    return audit.record(session, actor, message, base_id=package.base_id)
 
 
 def unanswered(session: Session, package_ids: Sequence[int]) -> int:

@@ -1,0 +1,126 @@
+"""What people may do to a package on its page: settings, groups, and asking for a resolution or a build."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, request
+from flask.typing import ResponseReturnValue
+
+from frontend import access, context, editing, forms, pages_package
+from frontend.access import Role, needs
+from frontend.package_settings import SettingsForm
+from koschei import memberships, packages, requests
+from koschei.errors import InvalidInputError, NotFoundError
+from koschei.model import BasePackage, Package
+from koschei.queries import maintainers, package
+from koschei.queries.package import Somewhere
+
+blueprint = Blueprint("package_edit", __name__)
+
+FOR_MAINTAINERS = ("tracked", "arch_override", "skip_resolution")
+REFUSED = "Only the maintainers of {name}, and people who administer Koschei, may change this."
+
+
+@blueprint.post("/package/<name>/edit")
+@needs(Role.USER)
+def edit(name: str) -> ResponseReturnValue:
+    """Change settings: manual priority anybody, static ones who administer, the others maintainers."""
+    here = _here(name)
+    form = SettingsForm()
+    config = context.frontend().config
+    if form.validate():
+        wish = form.wish(here.package)
+        _check_rights(wish, here.package)
+        highest = config.frontend.highest_manual_priority
+        if editing.someone().admin or wish.manual_priority is None or 0 <= wish.manual_priority <= highest:
+            try:
+                with editing.edit() as session:
+                    changed = packages.edit(
+                        session,
+                        editing.actor(),
+                        here.package.id,
+                        wish,
+                        known_arches=config.koji_config.build_arches,
+                        now=context.now(),
+                    )
+            except InvalidInputError as error:
+                form.arch_override.errors = [str(error)]
+            else:
+                return _done(here, "Package modified" if changed else "Nothing was changed: it is like that already")
+        else:
+            form.manual_priority.errors = [f"A number from 0 to {highest}; more is for people who administer Koschei"]
+    flash(f"Nothing was changed. {forms.faults(form)}", "danger")
+    return pages_package.page(here, form), 422
+
+
+@blueprint.post("/package/<name>/groups")
+@needs(Role.MAINTAINER)
+def groups(name: str) -> ResponseReturnValue:
+    """Put it into groups, or take it out. `group-prev-<id>` says that a group had a box, `group-<id>` is its tick."""
+    here = _here(name)
+    person = editing.someone()
+    shown = {word: was for word, was in request.form.items() if word.startswith("group-prev-")}
+    ids = {word.removeprefix("group-prev-"): was for word, was in shown.items()}
+    if not all(group_id.isdecimal() and len(group_id) < 19 for group_id in ids):
+        raise InvalidInputError("A group has no such number: reload the page, and choose again")
+    wanted = {
+        int(group_id): ticked
+        for group_id, was in ids.items()
+        if (ticked := f"group-{group_id}" in request.form) != (was.lower() in ("true", "1", "on"))
+    }
+    with editing.edit() as session:
+        base = session.get_one(BasePackage, here.package.base_id)
+        changed = memberships.change(session, editing.actor(), person.id, person.admin, base, wanted)
+    return _done(here, "Groups of the package modified" if changed else "Nothing was changed: it is like that already")
+
+
+@blueprint.post("/package/<name>/resolve")
+@needs(Role.USER)
+def resolve(name: str) -> ResponseReturnValue:
+    """Have its build dependencies looked at now."""
+    here = _here(name)
+    with editing.edit() as session:
+        requests.resolve(session, editing.actor(), requests.packages_of(session, [here.package.id]))
+    return _done(here, "Its build dependencies will be looked at within a minute or so")
+
+
+@blueprint.post("/package/<name>/rebuild")
+@needs(Role.USER)
+def rebuild(name: str) -> ResponseReturnValue:
+    """Have it built as soon as Koji's load and the limits allow."""
+    here = _here(name)
+    with editing.edit() as session:
+        requests.rebuild(session, editing.actor(), here.package.id, context.frontend().config, context.now())
+    return _done(here, "It is built next, as soon as Koji's load and the limits allow")
+
+
+def _check_rights(wish: packages.Edit, row: Package) -> None:
+    person = editing.someone()
+    if person.admin:
+        return
+    if wish.static_priority is not None:
+        access.refuse("Only people who administer Koschei may change static priorities. Nothing was changed.")
+    if any(getattr(wish, name) is not None for name in FOR_MAINTAINERS):
+        if wish == packages.Edit(tracked=True, manual_priority=wish.manual_priority):
+            return  # anybody may have a package tested
+        if not maintainers.maintains(context.session(), person.name, row.base_id):
+            access.refuse(f"{REFUSED.format(name=row.name)} Nothing was changed.")
+
+
+def _here(name: str) -> Somewhere:
+    """The package in the collection that the form names: by number (`collection_id`), or by name in its address."""
+    word = request.form.get("collection_id", "")
+    every = context.choice().every
+    if word:
+        every = [collection for collection in every if str(collection.id) == word]
+        if not every:
+            raise InvalidInputError("There is no such collection (any more): reload the page")
+    else:
+        every = context.choice().chosen
+    found = package.everywhere(context.session(), name, every)
+    if not found:
+        raise NotFoundError(f"There is no package “{name}” in that collection")
+    return found[0]
+
+
+def _done(here: Somewhere, message: str) -> ResponseReturnValue:
+    return editing.done(message, "package.detail", name=here.package.name, collection=here.collection.name)
