@@ -46,7 +46,8 @@ class AppliedChange(Base):
         CheckConstraint("prev_dep_id IS DISTINCT FROM curr_dep_id", "differ"),
         # Finds all changes of a binary package: both ids of a change belong to one name, and what was added has only
         # the second. It also finds whatever is named as the first; the second is in the set of the change's build.
-        Index("ix_applied_change_dep_id", text("coalesce(prev_dep_id, curr_dep_id)")),
+        # With the second beside it, it finds all changes from one version to another.
+        Index("ix_applied_change_dep_ids", text("coalesce(prev_dep_id, curr_dep_id)"), "curr_dep_id"),
     )
 
     build_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
