@@ -14,6 +14,7 @@ import koschei
 from frontend import (
     access,
     api_v1,
+    api_v2,
     context,
     errors,
     filters,
@@ -30,6 +31,7 @@ from frontend import (
     pages_groups,
     pages_overview,
     pages_package,
+    pages_package_edit,
     pages_packages,
     pages_search,
     present,
@@ -49,6 +51,7 @@ BLUEPRINTS = (
     pages_groups.blueprint,
     pages_overview.blueprint,
     pages_package.blueprint,
+    pages_package_edit.blueprint,
     pages_packages.blueprint,
     pages_search.blueprint,
 )
@@ -84,6 +87,7 @@ def create_app(
     app.jinja_env.globals["koschei_version"] = koschei.__version__
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    api_v2.install(app)
     # One proxy stands in front, and tells who asked and how.
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     return app
