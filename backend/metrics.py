@@ -14,6 +14,7 @@ BUILDS_SUBMITTED = Counter("koschei_builds_submitted", "Scratch builds that Koji
 BUILDS_ENDED = Counter("koschei_builds_ended", "Running builds whose end was seen by polling")
 REAL_BUILDS = Counter("koschei_real_builds_registered", "Real builds registered by polling", ["collection"])
 BUILDS_RUNNING = Gauge("koschei_builds_running", "Scratch builds running or being submitted")
+PACKAGES_WAITING = Gauge("koschei_packages_waiting", "Packages that may be built and whose priority is high enough")
 BUILDS_RESOLVED = Counter("koschei_builds_resolved", "Builds whose dependencies were found out or given up")
 EVENTS_SENT = Counter("koschei_events_sent", "Events that the broker confirmed")
 EVENTS_WAITING = Gauge("koschei_events_waiting", "Events in the outbox that are not sent yet")

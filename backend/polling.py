@@ -7,7 +7,7 @@ from collections.abc import Callable
 from backend import metrics
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
-from koschei import builds, maintainers, real_builds, submission
+from koschei import builds, maintainers, real_builds, statistics, submission
 from koschei.model import Collection
 from koschei.packages import refresh_package_list
 from koschei.queries.collections import all_collections
@@ -35,7 +35,17 @@ def prepare(context: Context) -> Callable[[], PassReport]:
             with apart(report, "maintainers"):
                 # That its source fails is no reason to do all the rest again sooner: it is told, and tried next time.
                 owners = maintainers.refresh(context.database, context.config, context.now())
-        report.detail = {"builds_ended": ended, "real_builds": registered, "maintainers": owners.detail()}
+        counted = statistics.Refreshed(0, 0, behind=True)
+        if not context.stopping():
+            with apart(report, "statistics"):
+                counted = statistics.refresh(context.database, context.config, context.now(), stopping=context.stopping)
+                metrics.PACKAGES_WAITING.set(counted.waiting)
+        report.detail = {
+            "builds_ended": ended,
+            "real_builds": registered,
+            "maintainers": owners.detail(),
+            "builds_counted": counted.builds,
+        }
         return report
 
     return one_pass
