@@ -9,6 +9,7 @@ from structlog.stdlib import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from frontend import context
+from frontend.api_v2 import problems
 from koschei.errors import (
     AlreadyExistsError,
     ConfigError,
@@ -48,6 +49,8 @@ def answer(status: int, message: str = "", *, wait: int = 30) -> ResponseReturnV
     message = message or HELP.get(status, "")
     context.close()
     headers = {"Cache-Control": "no-store", **({"Retry-After": str(wait)} if status in (429, 503) else {})}
+    if request.path.startswith("/api/v2/"):
+        return problems.respond(status, message, headers=headers)
     if request.path.startswith("/api/"):
         return jsonify(error=message or TITLES.get(status, "")), status, headers
     title = TITLES.get(status, "That did not work")

@@ -34,7 +34,7 @@ GONE = 410
 PLACE = text("""
     WITH seen AS MATERIALIZED (
         SELECT id, nextval('outbox_event_position') AS position
-        FROM (SELECT id FROM outbox_event WHERE position IS NULL ORDER BY id) AS unplaced
+        FROM (SELECT id FROM outbox_event WHERE position IS NULL ORDER BY id LIMIT :most) AS unplaced
     )
     UPDATE outbox_event AS e SET position = seen.position FROM seen WHERE e.id = seen.id
 """)
@@ -82,13 +82,18 @@ class Job:
     created: datetime
 
 
-def place(session: Session) -> None:
-    """Give each event that has none its position; several processes may try at once."""
+def place(session: Session, most: int | None = None) -> None:
+    """Give each event that has none its position (at most so many of them); several processes may try at once."""
     session.execute(
         text("SELECT pg_advisory_xact_lock(:space, 1)"),
         {"space": int(LockSpace.WEBHOOKS)},
     )
-    session.execute(PLACE)
+    session.execute(PLACE, {"most": most})
+
+
+def unplaced(session: Session) -> bool:
+    """Whether any event has no position yet."""
+    return session.scalar(select(OutboxEvent.id).where(OutboxEvent.position.is_(None)).limit(1)) is not None
 
 
 def newest(session: Session) -> int:

@@ -1,0 +1,33 @@
+"""Groups as REST API v2 tells of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelation, User
+
+
+def members(session: Session, group_id: int) -> list[str]:
+    """All packages of a group, by name."""
+    query = (
+        select(BasePackage.name)
+        .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
+        .where(PackageGroupRelation.group_id == group_id)
+        .order_by(BasePackage.name)
+    )
+    return list(session.scalars(query))
+
+
+def of_user(session: Session, user: str) -> list[str]:
+    """The full names of the groups that a user maintains or that bear the user's name, global ones first."""
+    maintained = select(GroupACL.group_id).join(User, User.id == GroupACL.user_id).where(User.name == user)
+    query = select(PackageGroup).where(or_(PackageGroup.namespace == user, PackageGroup.id.in_(maintained)))
+    found = session.scalars(query.order_by(PackageGroup.namespace.nulls_first(), PackageGroup.name))
+    return [group.full_name for group in found]
+
+
+def maintained_by(session: Session, group_id: int, user: str) -> bool:
+    """Whether a user maintains a group."""
+    query = select(GroupACL.group_id).join(User, User.id == GroupACL.user_id)
+    return session.scalar(query.where(GroupACL.group_id == group_id, User.name == user)) is not None

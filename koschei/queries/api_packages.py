@@ -1,0 +1,239 @@
+"""Packages as REST API v2 tells of them: as lines of a list by name, and one of them in all its collections."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Set
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, any_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from koschei import scheduling
+from koschei.config import Config
+from koschei.model import (
+    Build,
+    Collection,
+    GroupACL,
+    Package,
+    PackageGroup,
+    PackageGroupRelation,
+    PackageMaintainer,
+    User,
+)
+from koschei.queries import api_resolutions, package
+from koschei.queries.changes import like_pattern
+from koschei.queries.package import Resolution, Somewhere
+from koschei.rules import priority as rules
+from koschei.rules import schedulability
+from koschei.rules.priority import Priority, Weights
+from koschei.rules.schedulability import Condition
+from koschei.rules.states import PackageState
+
+Lines = Select[*tuple[Any, ...]]
+
+LEFT_OUT = frozenset({PackageState.BLOCKED, PackageState.UNTRACKED})
+
+
+@dataclass(frozen=True)
+class Line:
+    """A package in a collection, in a list."""
+
+    id: int
+    name: str
+    collection: str
+    state: PackageState
+    since: datetime
+    tracked: bool
+    blocked: bool
+    priority: float | None
+    running_build: int | None
+    last_build: int | None
+    last_complete_build: int | None
+    last_build_started: datetime | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which packages; an empty set or None leaves nothing out. `contains`: a part of the name, `*` is anything."""
+
+    collections: Set[str] = ()
+    states: Set[PackageState] = ()
+    names: Set[str] = ()
+    contains: str | None = None
+    group_ids: Sequence[int] | None = None
+    maintainer: str | None = None
+    tracked: bool | None = None
+    running: bool | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A package in one collection, with all that decides whether it is built."""
+
+    where: Somewhere
+    priority: Priority | None
+    conditions: tuple[Condition, ...]
+    due: datetime | None
+    problems: tuple[str, ...]
+    problems_since: datetime | None
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """A package in each collection that has it."""
+
+    name: str
+    groups: Sequence[str] = field(default=())
+    maintainers: Sequence[str] = field(default=())
+    places: Sequence[Place] = field(default=())
+
+
+def lines(
+    session: Session, wanted: Wanted, after: tuple[str, int] | None, limit: int, config: Config, now: datetime
+) -> list[Line]:
+    """The packages behind `after` (name and id of a package), by name, and by their ids where names are equal."""
+    query = (
+        select(
+            Package.id,
+            Package.name,
+            Collection.name,
+            Package.state,
+            Package.state_since,
+            Package.tracked,
+            Package.blocked,
+            scheduling.priority_column(config, now),
+            Package.running_build_id,
+            Package.last_build_id,
+            Package.last_complete_build_id,
+            Package.last_build_started,
+        )
+        .join(Collection, Collection.id == Package.collection_id)
+        .order_by(Package.name, Package.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Package.name >= after[0], tuple_(Package.name, Package.id) > after)
+    return [Line(*row) for row in session.execute(_filtered(query, wanted))]
+
+
+def _filtered(query: Lines, wanted: Wanted) -> Lines:
+    if wanted.collections:
+        ids = select(Collection.id).where(Collection.name.in_(wanted.collections))
+        query = query.where(Package.collection_id.in_(ids))
+    if wanted.states:
+        query = query.where(Package.state.in_(sorted(wanted.states)))
+        if not LEFT_OUT & set(wanted.states):  # said once more, so that the index of such packages is used
+            query = query.where(~Package.blocked, Package.tracked)
+    if wanted.names:
+        query = query.where(Package.name.in_(wanted.names))
+    if wanted.contains:
+        query = query.where(Package.name.ilike(like_pattern(wanted.contains), escape="\\"))
+    if wanted.group_ids is not None:
+        members = select(PackageGroupRelation.base_id).where(PackageGroupRelation.group_id.in_(wanted.group_ids))
+        query = query.where(Package.base_id == any_(func.array(members.scalar_subquery())))
+    if wanted.maintainer is not None:
+        query = query.where(_maintained_by(wanted.maintainer))
+    if wanted.tracked is not None:
+        query = query.where(Package.tracked == wanted.tracked)
+    if wanted.running is not None:
+        running = Package.running_build_id.is_not(None)
+        query = query.where(running if wanted.running else ~running)
+    return query
+
+
+def _maintained_by(user: str) -> ColumnElement[bool]:
+    """Whether a package is somebody's: by the source of who maintains what, or in a group that the person maintains.
+
+    As arrays, packages are looked up by index; joined, PostgreSQL would rather read all of them.
+    """
+    said = select(PackageMaintainer.package).where(PackageMaintainer.user_name == user)
+    members = (
+        select(PackageGroupRelation.base_id)
+        .join(PackageGroup, PackageGroup.id == PackageGroupRelation.group_id)
+        .where(
+            or_(
+                PackageGroup.namespace == user,
+                PackageGroup.id.in_(
+                    select(GroupACL.group_id).join(User, User.id == GroupACL.user_id).where(User.name == user)
+                ),
+            )
+        )
+    )
+    return or_(
+        Package.name == any_(func.array(said.scalar_subquery())),
+        Package.base_id == any_(func.array(members.scalar_subquery())),
+    )
+
+
+def everywhere(
+    session: Session, name: str, collections: Sequence[Collection], config: Config, now: datetime
+) -> Everywhere:
+    """A package in these collections, with all that is known about it; without places where there is none."""
+    places = package.everywhere(session, name, collections)
+    if not places:
+        return Everywhere(name)
+    ids = [where.package.id for where in places]
+    built = _built_today(session, ids, now)
+    unresolved = [w.package.id for w in places if w.package.state is PackageState.UNRESOLVED]
+    answers = api_resolutions.newest(session, unresolved) if unresolved else {}
+    return Everywhere(
+        name,
+        _groups(session, places[0].package.base_id),
+        list(
+            session.scalars(
+                select(PackageMaintainer.user_name)
+                .where(PackageMaintainer.package == name)
+                .order_by(PackageMaintainer.user_name)
+            )
+        ),
+        [_place(where, built, answers, config, now) for where in places],
+    )
+
+
+def in_collection(session: Session, name: str, collection_id: int) -> int | None:
+    """The number of a package in a collection; None when it is not there."""
+    return session.scalar(select(Package.id).where(Package.name == name, Package.collection_id == collection_id))
+
+
+def _place(
+    where: Somewhere, built: Mapping[int, int], answers: Mapping[int, Resolution], config: Config, now: datetime
+) -> Place:
+    row, weights = where.package, Weights.of(config.priorities)
+    per_day = config.koji_config.max_package_builds_per_day
+    facts = scheduling.scheduling_facts(row, where.collection, built.get(row.id, 0), per_day, now)
+    value = scheduling.current_priority(row, where.collection, weights, now)
+    due = None
+    if value is not None and row.last_build_started is not None:
+        wait = rules.hours_until_due(value, scheduling.hours_between(row.last_build_started, now), weights)
+        due = None if wait is None else now + timedelta(hours=wait)
+    answer = answers.get(row.id)
+    return Place(
+        where,
+        value,
+        schedulability.conditions(facts),
+        due,
+        answer.problems if answer else (),
+        answer.timestamp if answer else None,
+    )
+
+
+def _built_today(session: Session, package_ids: Sequence[int], now: datetime) -> dict[int, int]:
+    query = (
+        select(Build.package_id, func.count())
+        .where(Build.package_id.in_(package_ids), ~Build.real, Build.started > now - timedelta(hours=24))
+        .group_by(Build.package_id)
+    )
+    return dict(session.execute(query).all())
+
+
+def _groups(session: Session, base_id: int) -> list[str]:
+    query = (
+        select(PackageGroup)
+        .join(PackageGroupRelation, PackageGroupRelation.group_id == PackageGroup.id)
+        .where(PackageGroupRelation.base_id == base_id)
+        .order_by(PackageGroup.namespace.nulls_first(), PackageGroup.name)
+    )
+    return [group.full_name for group in session.scalars(query)]
