@@ -54,6 +54,7 @@ BLUEPRINTS = (
     pages_package_edit.blueprint,
     pages_packages.blueprint,
     pages_search.blueprint,
+    static_files.blueprint,
 )
 # Requests that one process answers at once, each with a database connection.
 POOL = 8

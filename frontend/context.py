@@ -173,7 +173,7 @@ def install(app: Flask, made_with: Frontend) -> None:
 
     @app.before_request
     def prepare() -> ResponseReturnValue | None:
-        if request.endpoint is None or request.blueprint in (None, "health", "meta"):
+        if request.endpoint is None or request.blueprint in (None, "health", "meta", "static_files", "api_v2"):
             return None
         if "\0" in request.path or any("\0" in value for values in request.args.lists() for value in values[1]):
             raise InvalidInputError("The address has a NUL character in it")
