@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
 
-from frontend import context, present
+from frontend import context, editing, present
+from frontend.access import Role, needs
+from koschei import requests
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.queries import builds, changes
 from koschei.rules.changes import ChangeKind
@@ -39,6 +42,17 @@ def detail(build_id: int) -> str:
         submission=submission,
         terms=present.submitted_terms(submission),
     )
+
+
+@blueprint.post("/build/<int:build_id>/cancel")
+@needs(Role.ADMIN)
+def cancel(build_id: int) -> ResponseReturnValue:
+    """Have polling cancel a running build in Koji."""
+    if build_id > LARGEST_ID:
+        raise NotFoundError(f"There is no build {build_id}")
+    with editing.edit() as session:
+        requests.cancel_build(session, editing.actor(), build_id)
+    return editing.done("Cancelation request sent.", "builds.detail", build_id=build_id)
 
 
 def _kind(word: str) -> ChangeKind | None:

@@ -58,6 +58,7 @@ def test_an_entry_says_who_when_and_where(shell: Shell, logged: Database) -> Non
     ]
     assert json.loads(shell.ok("log", "--json", "--package", "foo")) == [
         {
+            "id": 2,
             "timestamp": "2026-05-02T12:00:00+00:00",
             "environment": "frontend",
             "user": "bob",

@@ -18,7 +18,7 @@ from koschei.model import Collection, Package, PackageGroup, PackageGroupRelatio
 from tests.guide.guide import OLD_BUILD, RUNNING_BUILD
 from tests.guide.pages import Sight, closes, hides, opens, shows
 
-PEOPLE = "who administers is shown on no page"
+PEOPLE = "who administers is shown to those who do, in the audit log"
 
 
 @dataclass(frozen=True)
