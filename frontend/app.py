@@ -15,6 +15,7 @@ from frontend import (
     access,
     api_v1,
     api_v2,
+    compression,
     context,
     errors,
     filters,
@@ -35,6 +36,7 @@ from frontend import (
     pages_package_edit,
     pages_packages,
     pages_search,
+    pages_stats,
     present,
     static_files,
 )
@@ -56,6 +58,7 @@ BLUEPRINTS = (
     pages_package_edit.blueprint,
     pages_packages.blueprint,
     pages_search.blueprint,
+    pages_stats.blueprint,
     static_files.blueprint,
 )
 # Requests that one process answers at once, each with a database connection.
@@ -84,7 +87,7 @@ def create_app(
     database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
     event.listen(database.engine, "connect", _limit_statements)
     context.install(app, context.Frontend(config, database, clock, leaving))
-    for part in (static_files, headers, filters, present, errors, access, forms, navigation, notices):
+    for part in (compression, static_files, headers, filters, present, errors, access, forms, navigation, notices):
         part.install(app)
     login.install(app, config.frontend.auth)
     app.jinja_env.globals["koschei_version"] = koschei.__version__

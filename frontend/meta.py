@@ -7,9 +7,12 @@ from flask import Blueprint, Response, current_app
 blueprint = Blueprint("meta", __name__)
 
 ROBOTS = """User-agent: *
+Crawl-delay: 1
 Disallow: /api/
 Disallow: /search
 Disallow: /affected-by/
+Disallow: /bugreport/
+Disallow: /login
 """
 
 

@@ -56,7 +56,10 @@ def test_pages_are_not_kept(client: FlaskClient) -> None:
 
 
 def test_what_browsers_and_robots_ask_for_is_there(client: FlaskClient) -> None:
-    assert "Disallow: /affected-by/" in client.get("/robots.txt").text
+    robots = client.get("/robots.txt").text.splitlines()
+    assert robots[:2] == ["User-agent: *", "Crawl-delay: 1"]
+    for path in ("/api/", "/search", "/affected-by/", "/bugreport/", "/login"):
+        assert f"Disallow: {path}" in robots
     with client.get("/favicon.ico") as icon:
         assert icon.mimetype == "image/svg+xml"
 
