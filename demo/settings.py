@@ -162,10 +162,11 @@ def _value(value: object) -> str:
 
 
 def common(folder: Folder, ports: Ports, database_url: str) -> dict[str, Any]:
-    """The settings of every demo: where it keeps things, and who it is to people."""
+    """The settings of every demo: where it keeps things, who it is to people, and that whoever logs in is its admin."""
     return {
         "db_url": database_url,
         "flask": {"SECRET_KEY": secrets.token_hex(32)},
+        "bypass_login": "demo",
         "frontend": {"external_url": ports.url},
         "directories": {"cachedir": str(folder.path / "cache")},
         "logging": {"format": "text"},
