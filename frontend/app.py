@@ -24,6 +24,7 @@ from frontend import (
     health,
     login,
     meta,
+    metrics,
     navigation,
     notices,
     pages_audit,
@@ -37,6 +38,7 @@ from frontend import (
     pages_packages,
     pages_search,
     pages_stats,
+    pages_tokens,
     present,
     static_files,
 )
@@ -59,6 +61,7 @@ BLUEPRINTS = (
     pages_packages.blueprint,
     pages_search.blueprint,
     pages_stats.blueprint,
+    pages_tokens.blueprint,
     static_files.blueprint,
 )
 # Requests that one process answers at once, each with a database connection.
@@ -87,7 +90,19 @@ def create_app(
     database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
     event.listen(database.engine, "connect", _limit_statements)
     context.install(app, context.Frontend(config, database, clock, leaving))
-    for part in (compression, static_files, headers, filters, present, errors, access, forms, navigation, notices):
+    for part in (
+        metrics,
+        compression,
+        static_files,
+        headers,
+        filters,
+        present,
+        errors,
+        access,
+        forms,
+        navigation,
+        notices,
+    ):
         part.install(app)
     login.install(app, config.frontend.auth)
     app.jinja_env.globals["koschei_version"] = koschei.__version__

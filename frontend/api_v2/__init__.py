@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, jsonify
 
-from frontend.api_v2 import builds, collections, events, groups, mine, packages, resolutions, writing
+from frontend.api_v2 import builds, collections, events, groups, mine, packages, reference, resolutions, writing
 from frontend.api_v2.declare import blueprint
 from frontend.api_v2.openapi import document
 from frontend.api_v2.problems import Conflict, InvalidRequest, Unauthorized, respond
@@ -41,3 +41,4 @@ def install(app: Flask) -> None:
     """Add the routes. Forms' protection is not for them: they never look at cookies."""
     csrf.exempt(blueprint)
     app.register_blueprint(blueprint)
+    app.register_blueprint(reference.blueprint)

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
-from frontend import context
 from frontend.api_v2 import reading
 from frontend.api_v2.auth import bearer
 from frontend.api_v2.problems import InvalidRequest
@@ -147,8 +146,3 @@ def share(response: Response) -> Response:
     elif request.method == "OPTIONS":
         response.headers.update({**CORS, **PREFLIGHT})
     return response
-
-
-def fresh() -> None:
-    """Let the request see what was stored since it began: the next query begins a new transaction."""
-    context.close()
