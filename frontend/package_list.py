@@ -27,7 +27,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Filters:
-    """What the address asks for, and the addresses that ask for a little more or less; `group` is a full name."""
+    """What the address asks for, and the addresses that ask for a little more or less.
+
+    `group` is the full name of one, `user` the name of a person.
+    """
 
     place: Place
     states: frozenset[PackageState]
@@ -35,11 +38,13 @@ class Filters:
     untracked: bool
     order_by: str
     group: str | None = None
+    user: str | None = None
 
     def arguments(self) -> dict[str, str | None]:
         """The filters as they stand in an address."""
         return {
             "group": self.group,
+            "user": self.user,
             "state": ",".join(sorted(self.states)) or None,
             "running": "1" if self.running else None,
             "untracked": "1" if self.untracked else None,
@@ -96,8 +101,17 @@ def read_filters(place: Place) -> Filters:
     return Filters(place, states, _flag(arguments, "running"), _flag(arguments, "untracked"), order_by)
 
 
-def listed(filters: Filters, group_ids: Sequence[int] | None = None) -> Listing:
-    """The page of the list that the request asks for; `group_ids`: only packages in any of these groups."""
+def listed(
+    filters: Filters,
+    group_ids: Sequence[int] | None = None,
+    user: str | None = None,
+    *,
+    tracked: int | None = None,
+) -> Listing:
+    """The page of the list that the request asks for; only packages in any of these groups, and of this user.
+
+    `tracked`: how many of them are tracked and not blocked, if that is known.
+    """
     session, choice, config = context.session(), context.choice(), context.frontend().config
     order = packages.parse_order(filters.order_by, {c.name: c.id for c in choice.every})
     selection = Selection(
@@ -106,14 +120,20 @@ def listed(filters: Filters, group_ids: Sequence[int] | None = None) -> Listing:
         running=filters.running,
         untracked=filters.untracked,
         group_ids=None if group_ids is None else tuple(group_ids),
+        user=user,
     )
     cursor, size = _cursor(request.args, order), config.frontend.packages_per_page
     page = packages.page(session, selection, order, cursor, size=size, config=config, now=context.now())
-    whole = cursor is None and page.after is None
+    if cursor is None and page.after is None:
+        count = len(page.rows)
+    elif tracked is not None and not (filters.narrowed or filters.untracked):
+        count = tracked
+    else:
+        count = packages.count(session, selection)
     return Listing(
         filters,
         page,
-        len(page.rows) if whole else packages.count(session, selection),
+        count,
         _page_url(filters, page.before),
         _page_url(filters, page.after),
         {collection.id: collection.name for collection in choice.every},

@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from frontend import context, package_list
 from koschei.errors import InvalidInputError, NotFoundError
-from koschei.queries import groups
+from koschei.queries import groups, maintainers
 from koschei.queries.groups import Cursor, Wanted, Whose
 from koschei.queries.packages import SortBy
 
@@ -50,16 +50,18 @@ def of_namespace(namespace: str, name: str) -> str:
 
 @blueprint.get("/user/<name>")
 def user(name: str) -> str:
-    """What somebody maintains: groups, and all packages in them."""
+    """What somebody maintains: packages, and groups of them."""
     session, choice = context.session(), context.choice()
-    theirs = groups.of_user(session, name, GROUPS_OF_ONE)
     place = package_list.Place("groups.user", {"name": name}, SortBy.STATE)
+    states = maintainers.states(session, name, [c.id for c in choice.chosen])
     return render_template(
         "user.html",
         around=context.surroundings(),
         name=name,
-        lines=groups.lines(session, theirs, [c.id for c in choice.chosen]),
-        listing=package_list.listed(package_list.read_filters(place), [group.id for group in theirs]),
+        said=maintainers.said_of(session, name),
+        states=states,
+        groups=maintainers.groups_of(session, name, GROUPS_OF_ONE),
+        listing=package_list.listed(package_list.read_filters(place), user=name, tracked=states.packages),
     )
 
 

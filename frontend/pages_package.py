@@ -14,7 +14,7 @@ from frontend.package_settings import SettingsForm
 from koschei import scheduling
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build
-from koschei.queries import builds, changes, package
+from koschei.queries import builds, changes, maintainers, package
 from koschei.queries.package import Resolution, Somewhere
 from koschei.rules.states import BuildState, PackageState
 
@@ -87,7 +87,7 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
         older=entries[-1].moment.timestamp() if more else None,
         paged=before is not None,
         states=package.state_changes(session, row.id, STATES_SHOWN),
-        groups=package.groups_of(session, [row.base_id]),
+        whose=maintainers.of_package(session, row.name, row.base_id),
         links=present.external_links(config.links, row),
         panel=package_settings.panel(row, form),
     )

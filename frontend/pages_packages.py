@@ -17,7 +17,7 @@ PLACE = package_list.Place("packages.listing")
 
 @blueprint.get("/packages")
 def listing() -> str:
-    """The list; `group` in the address narrows it down to the packages of one."""
+    """The list; `group` in the address narrows it down to the packages of one, `user` to those of a person."""
     filters, group_ids = package_list.read_filters(PLACE), None
     name = request.args.get("group", "").strip()
     if name:
@@ -25,6 +25,8 @@ def listing() -> str:
         if group is None:
             raise NotFoundError(f"There is no group “{name}”")
         filters, group_ids = replace(filters, group=group.full_name), [group.id]
+    user = request.args.get("user", "").strip() or None
+    filters = replace(filters, user=user)
     return render_template(
-        "packages.html", around=context.surroundings(), listing=package_list.listed(filters, group_ids)
+        "packages.html", around=context.surroundings(), listing=package_list.listed(filters, group_ids, user)
     )

@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, any_, exists, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from koschei.model import (
     BasePackage,
     GroupACL,
     MaintainerSource,
+    Package,
     PackageGroup,
     PackageGroupRelation,
     PackageMaintainer,
     User,
 )
+from koschei.queries.collections import Counts
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the source says of somebody: for how many packages it names them, ours or not; as of when (None: there is no
+    source, or it never answered); and why it cannot be read, if it cannot.
+    """
+
+    packages: int = 0
+    as_of: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Who maintains a package according to the source, and the global groups that have it; both by name."""
+
+    people: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class States:
+    """How many packages there are, and how many are in which state in each collection."""
+
+    packages: int
+    counts: Mapping[int, Counts]
 
 
 def maintains(session: Session, user_name: str, base_id: int) -> bool:
@@ -29,15 +63,80 @@ def maintains(session: Session, user_name: str, base_id: int) -> bool:
     return bool(session.scalar(select(or_(said, _in_global_group(user_name, base_id)))))
 
 
-def of_package(session: Session, name: str) -> list[str]:
-    """Who maintains the package according to the source, by name."""
-    query = select(PackageMaintainer.user_name).where(PackageMaintainer.package == name)
-    return list(session.scalars(query.order_by(PackageMaintainer.user_name)))
+def of_package(session: Session, name: str, base_id: int) -> Whose:
+    """Whose the package is."""
+    relation = PackageGroupRelation
+    query = union_all(
+        select(literal(True).label("person"), PackageMaintainer.user_name.label("name")).where(
+            PackageMaintainer.package == name
+        ),
+        select(literal(False), PackageGroup.name)
+        .join(relation, relation.group_id == PackageGroup.id)
+        .where(relation.base_id == base_id, PackageGroup.namespace.is_(None)),
+    ).order_by("name")
+    rows = session.execute(query).all()
+    return Whose(tuple(row.name for row in rows if row.person), tuple(row.name for row in rows if not row.person))
 
 
-def source(session: Session) -> MaintainerSource | None:
-    """What is known of the source; None when it was never read."""
-    return session.get(MaintainerSource, 1)
+def said_of(session: Session, user_name: str) -> Said:
+    """What the source says of somebody."""
+    named = select(func.count()).where(PackageMaintainer.user_name == user_name).scalar_subquery()
+    row = session.execute(select(MaintainerSource.last_good, MaintainerSource.error, named)).one_or_none()
+    return Said() if row is None else Said(row[2], row.last_good, row.error)
+
+
+def are_of(user_name: str) -> ColumnElement[bool]:
+    """Whether packages are somebody's: by the source, or in a group that the person maintains or that bears the name.
+
+    As an array, they are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
+    """
+    relation = PackageGroupRelation
+    mine = union_all(
+        select(BasePackage.id)
+        .join(PackageMaintainer, PackageMaintainer.package == BasePackage.name)
+        .where(PackageMaintainer.user_name == user_name),
+        select(relation.base_id)
+        .join(GroupACL, GroupACL.group_id == relation.group_id)
+        .join(User, User.id == GroupACL.user_id)
+        .where(User.name == user_name),
+        select(relation.base_id)
+        .join(PackageGroup, PackageGroup.id == relation.group_id)
+        .where(PackageGroup.namespace == user_name),
+    )
+    return Package.base_id == any_(func.array(mine.scalar_subquery()))
+
+
+def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> States:
+    """How somebody's packages are: those that are tracked and not blocked."""
+    query = (
+        select(Package.collection_id, Package.state, func.count(), func.count(Package.base_id.distinct()))
+        .where(are_of(user_name), Package.collection_id.in_(collection_ids), Package.tracked, ~Package.blocked)
+        .group_by(func.grouping_sets(tuple_(Package.collection_id, Package.state), tuple_()))
+    )
+    counts: dict[int, Counts] = {}
+    packages = 0
+    rows: Sequence[Any] = session.execute(query).all()
+    for collection_id, state, number, names in rows:
+        if collection_id is None:
+            packages = names
+        else:
+            counts.setdefault(collection_id, {})[state] = number
+    return States(packages, counts)
+
+
+def groups_of(session: Session, user_name: str, limit: int) -> list[tuple[PackageGroup, int]]:
+    """The groups that somebody maintains or that bear the name, global ones first, and how many packages each has."""
+    maintained = exists().where(
+        GroupACL.group_id == PackageGroup.id, GroupACL.user_id == User.id, User.name == user_name
+    )
+    size = select(func.count()).where(PackageGroupRelation.group_id == PackageGroup.id).scalar_subquery()
+    query = (
+        select(PackageGroup, size)
+        .where(or_(PackageGroup.namespace == user_name, maintained))
+        .order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
+        .limit(limit)
+    )
+    return [(group, count) for group, count in session.execute(query)]
 
 
 def _in_global_group(user_name: str, base_id: int) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +15,6 @@ from koschei.model import (
     Build,
     Collection,
     Package,
-    PackageGroup,
-    PackageGroupRelation,
     PackageStateChange,
     ResolutionChange,
     ResolutionProblem,
@@ -115,17 +113,5 @@ def state_changes(session: Session, package_id: int, limit: int) -> list[Package
         .where(PackageStateChange.package_id == package_id)
         .order_by(PackageStateChange.timestamp.desc(), PackageStateChange.id.desc())
         .limit(limit)
-    )
-    return list(session.scalars(query))
-
-
-def groups_of(session: Session, base_ids: Iterable[int]) -> list[str]:
-    """The global groups that hold any of these packages."""
-    query = (
-        select(PackageGroup.name)
-        .join(PackageGroupRelation, PackageGroupRelation.group_id == PackageGroup.id)
-        .where(PackageGroupRelation.base_id.in_(list(base_ids)), PackageGroup.namespace.is_(None))
-        .distinct()
-        .order_by(PackageGroup.name)
     )
     return list(session.scalars(query))

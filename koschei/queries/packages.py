@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from koschei.config import Config
 from koschei.errors import InvalidInputError
 from koschei.model import Collection, Package, PackageGroupRelation
+from koschei.queries.maintainers import are_of
 from koschei.rules.states import PackageState
 from koschei.scheduling import priority_column
 
@@ -80,7 +81,7 @@ class Cursor:
 class Selection:
     """Which packages are listed; without `states`, those that are tracked (`untracked`: or not) and not blocked.
 
-    `group_ids`: only those in any of these groups; None: wherever they are.
+    `group_ids`: only those in any of these groups; `user`: only those of this person; None: of all.
     """
 
     collection_ids: tuple[int, ...]
@@ -89,6 +90,7 @@ class Selection:
     untracked: bool = False
     group_ids: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,8 @@ def _filtered(query: Query, selection: Selection) -> Query:
     if selection.group_ids is not None:
         member = in_groups(selection.group_ids)
         query = query.where(member)
+    if selection.user is not None:
+        query = query.where(are_of(selection.user))
     if selection.names is not None:
         query = query.where(Package.name.in_(selection.names))
     return query

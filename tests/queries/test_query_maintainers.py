@@ -11,6 +11,7 @@ from koschei.audit import Actor
 from koschei.db.engine import Database
 from koschei.model import Environment, PackageMaintainer
 from koschei.queries import maintainers
+from koschei.queries.maintainers import Whose
 from tests.world import World, filling
 
 SOMEBODY = Actor(Environment.ADMIN, "operator")
@@ -41,5 +42,5 @@ def test_the_source_and_global_groups_say_who_maintains_and_groups_of_users_do_n
         if maintainers.maintains(world.session, user, base_id)
     }
     assert rights == {("amy", foo), ("zoe", foo), ("jane", bar)}
-    assert maintainers.of_package(world.session, "foo") == ["amy", "zoe"]
-    assert maintainers.of_package(world.session, "bar") == []
+    assert maintainers.of_package(world.session, "foo", foo) == Whose(("amy", "zoe"), ())
+    assert maintainers.of_package(world.session, "bar", bar) == Whose((), ("tools",))
