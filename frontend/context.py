@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from frontend import metrics
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.errors import InvalidInputError, NotFoundError
@@ -28,14 +29,16 @@ CHOOSING = frozenset(
         "packages.listing",
         "package.detail",
         "search.search",
+        "stats.stats",
         "groups.listing",
         "groups.detail",
         "groups.of_namespace",
         "groups.user",
+        "affected.affected",
     }
 )
 # Where the address of a page names the collections that people look at, and not what the page itself is about.
-REMEMBERING = CHOOSING - {"package.detail"}
+REMEMBERING = CHOOSING - {"package.detail", "affected.affected"}
 COOKIE = "collection"
 YEAR = timedelta(days=365)
 LONGEST_CHOICE = 500
@@ -95,7 +98,8 @@ def session() -> Session:
     """The read-only transaction of this request: every query of a page sees the same state of the database."""
     if "session" not in g:
         g.stack = ExitStack()
-        g.session = g.stack.enter_context(frontend().database.read())
+        with metrics.waiting_for_the_database():
+            g.session = g.stack.enter_context(frontend().database.read())
     return cast(Session, g.session)
 
 
@@ -177,7 +181,7 @@ def install(app: Flask, made_with: Frontend) -> None:
             return None
         if "\0" in request.path or any("\0" in value for values in request.args.lists() for value in values[1]):
             raise InvalidInputError("The address has a NUL character in it")
-        if not choice().every and request.blueprint != "api_v1":
+        if not choice().every and request.blueprint not in ("api_v1", "badges", "feeds"):
             return render_template("empty.html", around=surroundings())
         return None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 
 import click
 
+from frontend import metrics_port as metrics_ports
 from koschei import config as koschei_config
 from koschei import logs
 from koschei.db import schema
@@ -22,8 +24,15 @@ from koschei.errors import ConfigError
     show_default=True,
     help="Seconds to serve on after SIGTERM, not ready any more, until whatever stands in front has noticed.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port with /metrics for Prometheus, which the pages' port has not; 0: none.",
+)
 @click.version_option(package_name="koschei")
-def main(bind: str, drain: float) -> None:
+def main(bind: str, drain: float, metrics_port: int) -> None:
     """Serve Koschei's pages and API. WEB_CONCURRENCY says how many worker processes there are (2).
 
     Exit status: 1 the settings are wrong; 3 the database's tables are not those that this version needs.
@@ -40,9 +49,17 @@ def main(bind: str, drain: float) -> None:
     if hindrance is not None:
         click.echo(f"Error: {hindrance}", err=True)
         sys.exit(3)
-    # Late: merely importing gunicorn fails with a traceback when WEB_CONCURRENCY is no number.
-    from frontend.leave import Leave
-    from frontend.server import Server, options
-
+    if metrics_port and bind.endswith(f":{metrics_port}"):
+        raise click.ClickException(f"--metrics-port is {metrics_port}, where the pages are: choose another")
     logs.configure(config.logging.level, config.logging.format, service="frontend")
-    Server(config, options(bind, int(word)), Leave(drain)).run()
+    with ExitStack() as stack:
+        slots = metrics_ports.Slots()
+        if metrics_port:
+            stack.enter_context(metrics_ports.kept_in_files(slots))
+        # Late: metrics are to be made after that. And merely importing gunicorn fails with a traceback when
+        # WEB_CONCURRENCY is no number.
+        from frontend.leave import Leave
+        from frontend.server import Server, options
+
+        chosen = options(bind, int(word), metrics_port)
+        Server(config, chosen, Leave(drain), slots=slots, metrics_port=metrics_port).run()
