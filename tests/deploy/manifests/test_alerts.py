@@ -8,7 +8,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import backend.metrics  # noqa: F401 - registers the metrics
+import backend.metrics
+import frontend.metrics  # noqa: F401 - both register metrics
 from tests.deploy.manifests import promql
 from tests.deploy.manifests.kustomize import Object
 from tests.deploy.manifests.manifests import OPENSHIFT, REPOSITORY, SERVICES, find, rendered
@@ -84,7 +85,8 @@ def test_the_metrics_are_collected_under_their_own_labels() -> None:
     """A ServiceMonitor would rename our label `service`."""
     kinds = {one["kind"] for one in rendered("production") if one["apiVersion"].startswith("monitoring.coreos.com")}
     assert kinds == {"PodMonitor", "PrometheusRule"}
-    assert yaml.safe_load((OPENSHIFT / "base" / "monitoring.yaml").read_text())["spec"]["podMetricsEndpoints"]
+    monitors = list(yaml.safe_load_all((OPENSHIFT / "base" / "monitoring.yaml").read_text()))
+    assert all(monitor["spec"]["podMetricsEndpoints"] for monitor in monitors)
 
 
 def test_names_are_found_in_an_expression() -> None:

@@ -115,14 +115,17 @@ def test_health_ports_are_where_the_settings_put_them(service: str) -> None:
 
 def test_the_frontends_port_is_its_default() -> None:
     (bind,) = (option for option in frontend.main.main.params if option.name == "bind")
-    (port,) = pod("frontend")["containers"][0]["ports"]
+    port, metrics = pod("frontend")["containers"][0]["ports"]
     assert port == {"name": "http", "containerPort": int(str(bind.default).rpartition(":")[2])}
+    program, *arguments = pod("frontend")["containers"][0]["command"]
+    asked = frontend.main.main.make_context(program, arguments).params["metrics_port"]
+    assert metrics == {"name": "metrics", "containerPort": asked}
 
 
 def probes(name: str) -> dict[str, str]:
     container = pod(name)["containers"][0]
     kinds = ("startupProbe", "livenessProbe", "readinessProbe")
-    (port,) = container["ports"]
+    port = container["ports"][0]
     assert {container[kind]["httpGet"]["port"] for kind in kinds} == {port["name"]}
     return {kind: container[kind]["httpGet"]["path"] for kind in kinds}
 
@@ -137,9 +140,12 @@ def test_the_frontend_has_what_its_probes_ask_for() -> None:
 
 
 def test_the_route_leads_to_no_metrics() -> None:
-    """Whoever gives the frontend metrics must give them a port that the Route does not lead to."""
+    """The frontend's are on a port that neither the Service nor the Route names; the pages' port has none."""
     rules = {rule.rule for rule in create_app(SETTINGS).url_map.iter_rules()}
     assert not [rule for rule in rules if "metrics" in rule]
+    (endpoint,) = find(rendered("production"), "PodMonitor", "frontend")["spec"]["podMetricsEndpoints"]
+    service = find(rendered("production"), "Service", "frontend")["spec"]
+    assert [port["targetPort"] for port in service["ports"]] == ["http"] != [endpoint["port"]]
 
 
 def test_health_ports_have_what_is_asked_of_them() -> None:

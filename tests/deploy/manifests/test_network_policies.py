@@ -82,11 +82,13 @@ def test_a_component_is_reached_by_whom_it_serves(component: str) -> None:
         return any(selects(peer["namespaceSelector"], namespace) and port == it for peer, it in rules)
 
     assert reaches(routers, "http") is (component == "frontend")
-    assert not reaches(routers, "health")
+    assert not any(reaches(routers, port) for port in ("health", "metrics"))
+    assert [reaches(one, "metrics") for one in prometheus] == [component == "frontend"] * 2
     assert [reaches(one, "health") for one in prometheus] == [component in SERVICES] * 2
-    assert not any(reaches(one, port) for one in strangers for port in ("http", "health"))
+    assert not any(reaches(one, port) for one in strangers for port in ("http", "health", "metrics"))
 
 
 def test_prometheus_looks_for_metrics_where_it_is_let_in() -> None:
-    selector = find(rendered("production"), "PodMonitor", "services")["spec"]["selector"]
-    assert {name for name, labels in components().items() if selects(selector, labels)} == set(SERVICES)
+    for monitor, expected in (("services", set(SERVICES)), ("frontend", {"frontend"})):
+        selector = find(rendered("production"), "PodMonitor", monitor)["spec"]["selector"]
+        assert {name for name, labels in components().items() if selects(selector, labels)} == expected
