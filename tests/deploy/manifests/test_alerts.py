@@ -8,8 +8,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import backend.metrics
-import frontend.metrics  # noqa: F401 - both register metrics
+import backend.metrics  # noqa: F401 - registers metrics, as the next one
+import frontend.metrics  # noqa: F401
 from tests.deploy.manifests import promql
 from tests.deploy.manifests.kustomize import Object
 from tests.deploy.manifests.manifests import OPENSHIFT, REPOSITORY, SERVICES, find, rendered
