@@ -12,7 +12,7 @@ from frontend.api_v2 import cursors, lookup
 from frontend.api_v2.declare import get
 from frontend.api_v2.problems import InvalidRequest
 from frontend.api_v2.shapes import BuildLine, BuildWord, build_line
-from frontend.api_v2.values import LARGEST_ID, WHOLE, Answer, Flag, Moment, Name, Page, Paged, Pattern, Query
+from frontend.api_v2.values import WHOLE, Answer, Flag, Moment, Name, Page, Paged, Pattern, Query
 from koschei.errors import NotFoundError
 from koschei.model import KojiTask
 from koschei.queries import api_builds, builds, changes
@@ -144,7 +144,7 @@ def _submission(found: BuildDetail) -> Submission | None:
 
 
 def _find(build_id: int) -> BuildDetail:
-    found = builds.build_detail(context.session(), build_id) if build_id <= LARGEST_ID else None
+    found = builds.build_detail(context.session(), build_id)
     if found is None:
         raise NotFoundError(f"There is no build {build_id}. Old builds are deleted after a while")
     return found

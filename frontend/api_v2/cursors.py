@@ -12,7 +12,7 @@ from typing import Any
 from flask import request, url_for
 
 from frontend.api_v2.problems import InvalidRequest
-from frontend.api_v2.values import LARGEST_ID, Query
+from frontend.api_v2.values import LARGEST_ID, Query, utc
 
 HINT = "this is no cursor of this list: leave it out to begin at the first page, and follow `next` from there"
 
@@ -52,7 +52,7 @@ def moment(text: str) -> datetime:
         raise InvalidRequest.of("cursor", HINT) from None
     if found.tzinfo is None or not 1970 <= found.year <= 9000:
         raise InvalidRequest.of("cursor", HINT)
-    return found
+    return utc(found)
 
 
 def next_address(query: Query, cursor: str | None) -> str | None:

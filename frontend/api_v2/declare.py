@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,14 @@ from pydantic import BaseModel
 
 from frontend.api_v2 import reading
 from frontend.api_v2.auth import bearer
-from frontend.api_v2.problems import InvalidRequest
-from frontend.api_v2.values import Body, Query
+from frontend.api_v2.values import LARGEST_ID, LONGEST_NAME, NAME_PATTERN, Body, Query
+from koschei.errors import NotFoundError
+from koschei.rules.names import quoted
 from koschei.tokens import Scope
 
 blueprint = Blueprint("api_v2", __name__, url_prefix="/api/v2")
 
+NAME = re.compile(NAME_PATTERN)
 # What browsers on other sites may see of an answer to a reading request; they never send credentials with it.
 CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Link, Retry-After"}
 PREFLIGHT = {"Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "If-None-Match"}
@@ -102,10 +105,9 @@ def _words(view: View) -> tuple[str, str]:
 
 def _install(route: Route, view: View) -> View:
     def answered(**arguments: Any) -> Response:
-        if "\0" in request.path:
-            raise InvalidRequest.of("path", "a NUL character cannot be part of a name")
         if route.token:
             bearer(route.scope)
+        _check_path(arguments)
         query = reading.query(route.query)
         if route.query is not Query:
             arguments["query"] = query
@@ -116,6 +118,15 @@ def _install(route: Route, view: View) -> View:
     ROUTES.append(route)
     blueprint.add_url_rule(route.path, endpoint=route.name, view_func=answered, methods=[route.method])
     return view
+
+
+def _check_path(parts: Mapping[str, str | int]) -> None:
+    """Nothing is called what cannot be a name. Errors: NotFoundError."""
+    for part in parts.values():
+        if isinstance(part, str) and (len(part) > LONGEST_NAME or not NAME.fullmatch(part)):
+            raise NotFoundError(f"Nothing is called {quoted(part)}: names have letters, digits and . + _ -")
+        if isinstance(part, int) and part > LARGEST_ID:
+            raise NotFoundError("No number is as large as that")
 
 
 def _response(route: Route, answer: Any) -> Response:

@@ -126,6 +126,8 @@ def _operation(route: Route) -> Json:
 def errors_of(route: Route) -> list[int]:
     """The statuses of all errors that a route can answer."""
     found = {400, 500, 503, *route.errors}
+    if PART.search(route.path):
+        found |= {404}
     if route.token:
         found |= {401}
     if route.scope is not None:

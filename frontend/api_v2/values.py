@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 LONGEST_NAME = 200
 LARGEST_ID = 2**63 - 1
-NAME_PATTERN = r"^[a-zA-Z0-9.+_-]+$"
+NAME_PATTERN = r"^\.*[a-zA-Z0-9+_-][a-zA-Z0-9.+_-]*$"
 GROUP_PATTERN = r"^[a-zA-Z0-9.+_-]+(/[a-zA-Z0-9.+_-]+)?$"
 PATTERN_PATTERN = r"^[a-zA-Z0-9.+_*-]+$"
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
-MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
+MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
 NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -24,16 +24,19 @@ def _moment(value: Any) -> Any:
     return value
 
 
-def _past_1970(value: datetime) -> datetime:
-    if not 1970 <= value.year <= 9000:
-        raise ValueError("expected a time from 1970 on")
-    return value
+def utc(value: datetime) -> datetime:
+    """The same moment in UTC, which PostgreSQL takes whatever the zone was; at the ends of time the nearest one."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if value.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, str) and not NUMBER.fullmatch(value):
         raise ValueError("expected a whole number")
-    return value
+    # For JSON, 1.0 is as whole as 1.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flag(value: Any) -> Any:
@@ -48,7 +51,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=LONGEST
 GroupName = Annotated[str, StringConstraints(pattern=GROUP_PATTERN, max_length=2 * LONGEST_NAME + 1)]
 Pattern = Annotated[str, StringConstraints(pattern=PATTERN_PATTERN, max_length=LONGEST_NAME)]
 CursorText = Annotated[str, StringConstraints(pattern=CURSOR_PATTERN, max_length=2000)]
-Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_past_1970)]
+Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(utc)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 WHOLE = BeforeValidator(_number)
 """Behind the bounds of a number: spellings that only Python takes for one are refused."""

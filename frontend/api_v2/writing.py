@@ -15,7 +15,7 @@ from frontend.api_v2 import lookup
 from frontend.api_v2.auth import actor, bearer, edit
 from frontend.api_v2.declare import change
 from frontend.api_v2.problems import Conflict, InvalidRequest
-from frontend.api_v2.values import Answer, Body, Name
+from frontend.api_v2.values import WHOLE, Answer, Body, Name
 from koschei import groups, packages, requests
 from koschei.errors import InvalidInputError, NotAllowedError, NotFoundError
 from koschei.groups import GroupEdit
@@ -38,7 +38,9 @@ class Done(Answer):
 class PriorityBody(Body):
     """A wish for a package's manual priority."""
 
-    manual: Annotated[int, Field(ge=0, le=2**31 - 1, description="0 for none; the build that it causes resets it.")]
+    manual: Annotated[
+        int, Field(ge=0, le=2**31 - 1, description="0 for none; the build that it causes resets it."), WHOLE
+    ]
 
 
 @change("PUT", f"{PLACE}/priority", tag=PACKAGES, scope=Scope.PACKAGES, body=PriorityBody, answer=Done, errors=(404,))
