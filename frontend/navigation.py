@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, request, url_for
+from typing import cast
+
+from flask import Flask, current_app, get_flashed_messages, request, url_for
 
 from frontend import context
 from koschei.model import Collection
@@ -38,6 +40,11 @@ def come_back() -> str:
     return request.full_path if request.query_string else request.path
 
 
+def messages() -> list[tuple[str, str]]:
+    """What is to be told once. A page that is fetched to refresh another one is not where people would see it."""
+    return [] if "X-Live" in request.headers else cast(list[tuple[str, str]], get_flashed_messages(True))
+
+
 def chooser(collection: Collection | None) -> str:
     """This page (or the overview) for one collection, or for all: an empty name, which also ends what is remembered."""
     name = collection.name if collection else ""
@@ -61,6 +68,6 @@ def chooser_marks(collection: Collection | None, here: object = None) -> bool:
 
 def install(app: Flask) -> None:
     """Make them known to templates."""
-    for function in (has_page, come_back, chooser, chooser_marks):
+    for function in (has_page, come_back, messages, chooser, chooser_marks):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(MAIN_PAGES=MAIN_PAGES, MY_PAGES=MY_PAGES, KEYS=KEYS)

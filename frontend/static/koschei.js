@@ -52,18 +52,64 @@
     }
     return "";
   }
-  /* By the server's clock: what it wrote was true when the page was made. */
-  var made = Date.now(), ages = new Map();
-  var stamp = root.querySelector("[data-now]");
-  var start = stamp ? Date.parse(stamp.dataset.now) : made;
-  document.querySelectorAll("time[datetime]").forEach(function (element) {
-    ages.set(element, start - Date.parse(element.dateTime));
-  });
-  setInterval(function () {
-    if (document.hidden) return;
-    ages.forEach(function (age, element) {
-      var text = relative((age + Date.now() - made) / 1000);
+  /* By the server's clock: `ahead` is how far it is ahead of ours. */
+  var ahead = 0;
+  function readClock(page) {
+    var stamp = page.querySelector("[data-now]");
+    if (stamp) ahead = Date.parse(stamp.dataset.now) - Date.now();
+  }
+  function tellTimes() {
+    document.querySelectorAll("time[datetime]").forEach(function (element) {
+      var text = relative((Date.now() + ahead - Date.parse(element.dateTime)) / 1000);
       if (text && element.textContent !== text) element.textContent = text;
     });
-  }, 30000);
+  }
+  readClock(document);
+  setInterval(function () { if (!document.hidden) tellTimes(); }, 30000);
+
+  /* Marked regions follow the page as it would be now, fetched once a minute while somebody looks. Nothing is taken
+     from under a reader's hands: a region with the focus in it, or with something folded open, waits. */
+  var minute = 60000, fetched = Date.now(), busy = false, stopped = false, seen = {};
+  var word = document.querySelector("[data-liveness]");
+  function regions(page) {
+    var found = {};
+    page.querySelectorAll("[data-live]").forEach(function (region) { found[region.dataset.live] = region; });
+    return found;
+  }
+  var here = regions(document);
+  Object.keys(here).forEach(function (name) { seen[name] = here[name].innerHTML; });
+
+  function inUse(region) {
+    var selection = window.getSelection();
+    return region.contains(document.activeElement) || region.querySelector("details[open]") !== null ||
+      (selection && !selection.isCollapsed && region.contains(selection.anchorNode));
+  }
+  function follow(text) {
+    var page = new DOMParser().parseFromString(text, "text/html"), there = regions(page);
+    readClock(page);
+    Object.keys(here).forEach(function (name) {
+      if (!there[name] || there[name].innerHTML === seen[name] || inUse(here[name])) return;
+      seen[name] = there[name].innerHTML;
+      here[name].replaceChildren.apply(here[name], Array.from(there[name].childNodes));
+    });
+    tellTimes();
+  }
+  function refresh() {
+    if (busy || document.hidden || Date.now() - fetched < minute) return;
+    busy = true;
+    fetched = Date.now();
+    fetch(location.href, { headers: { "X-Live": "1" }, credentials: "same-origin", redirect: "error" })
+      .then(function (answer) {
+        if (!answer.ok) throw new Error(String(answer.status));
+        return answer.text();
+      })
+      .then(function (text) { follow(text); stopped = false; word.textContent = ""; })
+      .catch(function () { stopped = true; word.textContent = "· not live: reload to see what is new"; })
+      .finally(function () { busy = false; });
+  }
+  if (Object.keys(here).length && word) {
+    setInterval(function () { if (!stopped) refresh(); }, 5000);
+    /* Whoever comes back to the page gives it another try. */
+    document.addEventListener("visibilitychange", refresh);
+  }
 })();
