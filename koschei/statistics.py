@@ -253,9 +253,9 @@ def _make_up(session: Session, known: set[date], oldest: date, today: date, yest
 
 
 def _oldest(session: Session, today: date) -> date:
-    """The first day of which anything is known: of the first change of a state."""
+    """The first day of which anything is known: the one before the first change of a state."""
     first = session.scalar(select(func.min(PackageStateChange.timestamp)))
-    return today if first is None else max(first.astimezone(UTC).date(), today - OLDEST)
+    return today if first is None else max(first.astimezone(UTC).date() - DAY, today - OLDEST)
 
 
 def _before(counts: Mapping[int, Counts], moves: Iterable[tuple[Any, ...]]) -> dict[int, Counts]:

@@ -25,7 +25,10 @@ Counts = dict[PackageState, int]
 
 @dataclass(frozen=True)
 class Resolution:
-    """How the packages of a collection were resolved in one repository; `finished` is None while that goes on."""
+    """How the packages of a collection were resolved in one repository; `finished` is None while that goes on.
+
+    `created`: when Koji made the repository, None if it did not tell.
+    """
 
     repo_id: int
     base_resolved: bool
@@ -34,6 +37,7 @@ class Resolution:
     resolved: int
     unresolved: int
     changed: int
+    created: datetime | None = None
 
     @property
     def took(self) -> timedelta | None:
@@ -157,5 +161,12 @@ def buildroot_history(session: Session, collection_id: int, limit: int) -> list[
 
 def _resolution(row: RepositoryResolution) -> Resolution:
     return Resolution(
-        row.repo_id, row.base_resolved, row.started, row.finished, row.resolved, row.unresolved, row.changed
+        repo_id=row.repo_id,
+        base_resolved=row.base_resolved,
+        started=row.started,
+        finished=row.finished,
+        resolved=row.resolved,
+        unresolved=row.unresolved,
+        changed=row.changed,
+        created=row.repo_created,
     )

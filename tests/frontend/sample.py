@@ -8,6 +8,7 @@ from koschei import groups
 from koschei.audit import Actor
 from koschei.model import Cause, Collection, Environment
 from koschei.rules.states import BuildState, PackageState
+from tests.frontend.sample_statistics import fill_statistics
 from tests.world import ChangeSpec, World, ago
 
 COMPLETE, FAILED, RUNNING = BuildState.COMPLETE, BuildState.FAILED, BuildState.RUNNING
@@ -85,6 +86,7 @@ def fill(world: World) -> None:
     spoiled(world, rawhide)
     hostile(world, rawhide)
     group_some(world)
+    fill_statistics(world, [rawhide, stable, eln], NAMES)
 
 
 def group_some(world: World) -> None:
