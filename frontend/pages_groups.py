@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template, request, url_for
 
-from frontend import context, package_list
+from frontend import context, package_list, people
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.queries import groups, maintainers
 from koschei.queries.groups import Cursor, Wanted, Whose
@@ -19,10 +19,15 @@ LONGEST_TERM = 200
 
 @blueprint.get("/groups")
 def listing() -> str:
-    """All groups, with their packages' states in each collection."""
-    session, choice = context.session(), context.choice()
+    """All groups, with their packages' states in each collection; in front those of the person who asks."""
+    session, choice, person, cursor = context.session(), context.choice(), people.person(), _cursor()
     wanted = Wanted(_whose(), request.args.get("q", "").strip()[:LONGEST_TERM])
-    page = groups.page(session, wanted, _cursor(), GROUPS_PER_PAGE)
+    page = groups.page(session, wanted, cursor, GROUPS_PER_PAGE)
+    whole = person is not None and cursor is None and wanted == Wanted()
+    mine = groups.of_user(session, person.name, GROUPS_OF_ONE) if person and whole else []
+    ids = {group.id for group in mine}
+    others = [group for group in page.groups if group.id not in ids]
+    lines = {line.group.id: line for line in groups.lines(session, [*mine, *others], [c.id for c in choice.chosen])}
     return render_template(
         "groups.html",
         around=context.surroundings(),
@@ -30,7 +35,8 @@ def listing() -> str:
         Whose=Whose,
         address=_address,
         count=groups.count(session, wanted),
-        lines=groups.lines(session, page.groups, [c.id for c in choice.chosen]),
+        mine=[lines[group.id] for group in mine],
+        lines=[lines[group.id] for group in page.groups],
         before=_page_url(wanted, page.before),
         after=_page_url(wanted, page.after),
     )

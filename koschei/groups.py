@@ -53,13 +53,14 @@ class GroupEdit:
     """What to change about a group; None leaves a thing alone.
 
     `namespace`: a user's name, or empty to make the group global. `packages` takes the place of what is in the group,
-    or is added to it if `append`.
+    or is added to it if `append`. `maintainers` are all that there are then.
     """
 
     name: str | None = None
     namespace: str | None = None
     packages: Sequence[str] | None = None
     append: bool = False
+    maintainers: Sequence[str] | None = None
 
 
 def split_name(full_name: str) -> tuple[str | None, str]:
@@ -78,6 +79,12 @@ def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGrou
         hint = suggestion(full_name, names, "`koschei-admin list-groups` shows all")
         raise NotFoundError(f"Group {shown(full_name)} not found. {hint}")
     return found
+
+
+def may_edit(session: Session, group_id: int, user_id: int, admin: bool) -> bool:
+    """Whether a person may edit or delete a group: who administers, and its maintainers."""
+    maintained = exists().where(GroupACL.group_id == group_id, GroupACL.user_id == user_id)
+    return admin or bool(session.scalar(select(maintained)))
 
 
 def summaries(session: Session) -> list[GroupSummary]:
@@ -145,10 +152,7 @@ def create(
     Raises AlreadyExistsError, InvalidInputError for names that cannot be, and NotFoundError for unknown packages.
     """
     namespace, name = split_name(full_name)
-    people = sorted(set(maintainers))
-    wrong = [person for person in people if not NAME.fullmatch(person) or len(person) > LONGEST_NAME]
-    if wrong:
-        raise InvalidInputError(f"Invalid maintainer: {listed(wrong)}. A user's name is needed")
+    people = _people(maintainers)
     base_ids = _bases(session, packages)
     group_id = session.scalar(
         insert(PackageGroup).values(namespace=namespace, name=name).on_conflict_do_nothing().returning(PackageGroup.id)
@@ -157,20 +161,19 @@ def create(
         raise _exists(full_name)
     messages = [audit.record(session, actor, f"Group {full_name} created")]
     messages += _set_packages(session, actor, group_id, full_name, base_ids, append=False)
-    if people:
-        rows = [{"group_id": group_id, "user_id": audit.ensure_user(session, person)} for person in people]
-        session.execute(insert(GroupACL), rows)
-        messages.append(audit.record(session, actor, f"Group {full_name}: maintainers added: {', '.join(people)}"))
-    return messages
+    return messages + _set_maintainers(session, actor, group_id, full_name, people)
 
 
 def edit(session: Session, actor: Actor, full_name: str, wish: GroupEdit) -> list[str]:
     """Change what the wish says. Errors as `create` and `find`."""
     group = find(session, full_name, lock=True)
     base_ids = None if wish.packages is None else _bases(session, wish.packages)
+    people = None if wish.maintainers is None else _people(wish.maintainers)
     messages = _rename(session, actor, group, wish)
     if base_ids is not None:
         messages += _set_packages(session, actor, group.id, group.full_name, base_ids, append=wish.append)
+    if people is not None:
+        messages += _set_maintainers(session, actor, group.id, group.full_name, people)
     return messages
 
 
@@ -261,6 +264,15 @@ def _bases(session: Session, packages: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def _people(names: Iterable[str]) -> list[str]:
+    """Names of users, each once. They need not be known yet."""
+    people = sorted(set(names))
+    wrong = [person for person in people if not NAME.fullmatch(person) or len(person) > LONGEST_NAME]
+    if wrong:
+        raise InvalidInputError(f"Invalid maintainer: {listed(wrong)}. A user's name is needed")
+    return people
+
+
 def _rename(session: Session, actor: Actor, group: PackageGroup, wish: GroupEdit) -> list[str]:
     before = group.full_name
     name = group.name if wish.name is None else wish.name
@@ -299,4 +311,21 @@ def _set_packages(
         ids = [members[name] for name in gone]
         session.execute(delete(relation).where(relation.group_id == group_id, relation.base_id.in_(ids)))
         messages.append(audit.record(session, actor, f"Group {full_name}: packages removed: {', '.join(gone)}"))
+    return messages
+
+
+def _set_maintainers(session: Session, actor: Actor, group_id: int, full_name: str, wanted: Sequence[str]) -> list[str]:
+    query = select(User.name, User.id).join(GroupACL, GroupACL.user_id == User.id).where(GroupACL.group_id == group_id)
+    known = dict(session.execute(query).all())
+    added = [name for name in wanted if name not in known]
+    gone = sorted(known.keys() - set(wanted))
+    messages = []
+    if added:
+        rows = [{"group_id": group_id, "user_id": audit.ensure_user(session, name)} for name in added]
+        session.execute(insert(GroupACL), rows)
+        messages.append(audit.record(session, actor, f"Group {full_name}: maintainers added: {', '.join(added)}"))
+    if gone:
+        ids = [known[name] for name in gone]
+        session.execute(delete(GroupACL).where(GroupACL.group_id == group_id, GroupACL.user_id.in_(ids)))
+        messages.append(audit.record(session, actor, f"Group {full_name}: maintainers removed: {', '.join(gone)}"))
     return messages

@@ -107,6 +107,14 @@ def of_user(session: Session, user: str, limit: int) -> list[PackageGroup]:
     return list(session.scalars(query.order_by(_namespace(), PackageGroup.name).limit(limit)))
 
 
+def editable(session: Session, user_id: int, admin: bool, limit: int) -> list[PackageGroup]:
+    """The groups that a person may edit, global ones first: all for those who administer, else those one maintains."""
+    query = select(PackageGroup).order_by(_namespace(), PackageGroup.name)
+    if not admin:
+        query = query.where(exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == user_id))
+    return list(session.scalars(query.limit(limit)))
+
+
 def lines(session: Session, groups: Sequence[PackageGroup], collection_ids: Sequence[int]) -> list[Line]:
     """What a list shows of each of these groups, in their order."""
     ids = [group.id for group in groups]
