@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from koschei.config.section import PositiveFloat, PositiveInt, Section, Texts, WebAddress, web_address
+from koschei.rules import bugreport
 
 PLACEHOLDER_SECRET_KEY = "change-me"  # noqa: S105 - the public value that is refused
 SHORTEST_SECRET_KEY = 16
@@ -107,6 +108,28 @@ class FrontendConfig(Section):
     auth: AuthConfig = AuthConfig()
 
 
+class BugreportTemplate(Section):
+    """What the report says. Each field may use {name}, {version}, {release}, {arch}, {package}, {collection},
+    {collection.name}, {collection.bugzilla_product}, {collection.bugzilla_version}, {url} and {evidence}; where one has
+    no value, there is no report.
+    """
+
+    product: str = Field(default="{collection.bugzilla_product}", description="Product.")
+    component: str = Field(default="{package}", description="Component.")
+    version: str = Field(default="{collection.bugzilla_version}", description="Version of the product.")
+    short_desc: str = Field(default="{name}: FTBFS in {collection}", description="Summary, in a line.")
+    bug_file_loc: str = Field(default="{url}", description="Address that the bug is about.")
+    comment: str = Field(
+        default=bugreport.COMMENT,
+        description="The text; {evidence} is task and logs, last good build and nearest changes.",
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_filled(cls, value: str) -> str:
+        return bugreport.check(value)
+
+
 class BugreportConfig(Section):
     """The "file a bug" link."""
 
@@ -114,6 +137,8 @@ class BugreportConfig(Section):
         default="https://bugzilla.redhat.com/enter_bug.cgi?{query}",
         description="Address of the form; {query} is replaced.",
     )
+
+    template: BugreportTemplate = BugreportTemplate()
 
     @field_validator("url")
     @classmethod

@@ -34,7 +34,6 @@ RETIRED = {
     "directories.*": "only directories.cachedir can be set: " + _FILES,
     "alembic": "the migrations are part of the program",
     "database_config.drivername": "PostgreSQL is the only database",
-    "bugreport.template": "Koschei writes the report; only its address can be set",
     "logging.version": _LOGGING,
     "logging.disable_existing_loggers": _LOGGING,
     "logging.root": _LOGGING,

@@ -123,7 +123,7 @@ def newly_broken(session: Session, collections: Sequence[Collection], limit: int
     )
     rows = session.execute(query).all()
     builds = [build_id for package, build_id in rows if package.state is PackageState.FAILING and build_id is not None]
-    failures = _failures(session, builds)
+    failures = likely_reasons(session, builds)
     problems = _problems(session, [p.id for p, _ in rows if p.state is PackageState.UNRESOLVED])
     result = []
     for package, build_id in rows:
@@ -141,7 +141,7 @@ def newly_broken(session: Session, collections: Sequence[Collection], limit: int
     return result
 
 
-def _failures(session: Session, build_ids: Sequence[int]) -> dict[int, str]:
+def likely_reasons(session: Session, build_ids: Sequence[int]) -> dict[int, str]:
     """Why each of these builds likely failed, in a line."""
     if not build_ids:
         return {}
