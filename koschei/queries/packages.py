@@ -95,7 +95,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Cell:
-    """A package in one collection."""
+    """A package in one collection; `terms`: what its priority is the sum of, those that are not zero."""
 
     id: int
     collection_id: int
@@ -105,6 +105,7 @@ class Cell:
     last_build_id: int | None
     last_build_started: datetime | None
     priority: float | None
+    terms: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -301,6 +302,10 @@ def _cells(
             Package.last_build_id,
             Package.last_build_started,
             priority.label("priority"),
+            Package.manual_priority,
+            Package.static_priority,
+            (Collection.priority_coefficient * Package.dependency_priority).label("dependency"),
+            (Collection.priority_coefficient * Package.build_priority).label("build"),
         )
         .join(Collection, Collection.id == Package.collection_id)
         .where(Package.name.in_(names), Package.collection_id.in_(selection.collection_ids))
@@ -316,5 +321,17 @@ def _cells(
             row.last_build_id,
             row.last_build_started,
             row.priority,
+            _terms(row.priority, row.manual_priority, row.static_priority, row.dependency, row.build),
         )
     return rows
+
+
+def _terms(
+    priority: float | None, manual: float, static: float, dependency: float, build: float
+) -> tuple[tuple[str, float], ...]:
+    """The terms of a priority by name; time is what the others leave. None without a known build."""
+    if priority is None:
+        return ()
+    named = {"manual": manual, "static": static, "dependency": dependency, "build": build}
+    named["time"] = priority - sum(named.values())
+    return tuple((name, value) for name, value in named.items() if round(value))

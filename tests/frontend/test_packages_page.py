@@ -160,3 +160,12 @@ def test_every_state_has_its_icon_word_and_colour(client: FlaskClient, some: Non
     for state in PackageState:
         assert f'<use href="#i-{state}"/></svg>{state}</span>' in text
         assert f'id="i-{state}"' in text
+
+
+def test_a_priority_says_why_it_is_so(client: FlaskClient, some: None) -> None:
+    page = client.get("/packages").text
+    why = dict(re.findall(r'aria-describedby="(why-\d+)">([^<]+)</a>', page))
+    tips = dict(re.findall(r'role="tooltip" id="(why-\d+)">([^<]+)</span>', page))
+    assert set(why) == set(tips)
+    assert "+900 manual, −30 time; in Fedora 43" in tips.values()
+    assert "in Fedora 43" not in client.get("/packages?collection=f43").text.split("<tbody>")[1]
