@@ -129,7 +129,7 @@ def listed(
     elif tracked is not None and not (filters.narrowed or filters.untracked):
         count = tracked
     else:
-        count = packages.count(session, selection)
+        count = page.count if page.count is not None else packages.count(session, selection)
     return Listing(
         filters,
         page,

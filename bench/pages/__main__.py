@@ -93,7 +93,7 @@ class Bench:
                 text('SELECT id FROM "user" WHERE name = :name'), {"name": self.sights["busiest_user"]}
             )
             user_id: int = found.scalar_one()
-        self.headers = {"nobody": {}, "admin": {"Cookie": cookie(self.app, user_id)}}
+        self.headers = {"nobody": {}, "admin": {"Cookie": cookie(self.app, user_id, time.time())}}
 
     def wanted(self, pattern: str) -> list[Address]:
         """The addresses whose rule or path fits."""

@@ -79,19 +79,20 @@ def _asker() -> str:
     return "?"
 
 
-def cookie(app: Flask, user_id: int) -> str:
-    """The cookie of somebody who has just logged in, and administers."""
+def cookie(app: Flask, user_id: int, now: float) -> str:
+    """The cookie of somebody who has just logged in (at that moment, in seconds since 1970), and administers."""
     serializer = SecureCookieSessionInterface().get_signing_serializer(app)
     assert serializer is not None, "the application has a secret key"
-    value = {people.USER: user_id, people.SINCE: int(time.time()) - 1, people.ADMIN: True}
+    value = {people.USER: user_id, people.SINCE: int(now) - 1, people.ADMIN: True}
     return f"{app.config['SESSION_COOKIE_NAME']}={serializer.dumps(value)}"
 
 
 def asked(app: Flask, database: Database, path: str, headers: dict[str, str]) -> tuple[int, list[Statement]]:
     """The status of an answer, and what was asked for it."""
     with listening(database) as statements:
-        status = app.test_client(use_cookies=False).get(path, headers=headers).status_code
-    return status, statements
+        response = app.test_client(use_cookies=False).get(path, headers=headers)
+    response.close()
+    return response.status_code, statements
 
 
 class Worked:

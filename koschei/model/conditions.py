@@ -23,8 +23,8 @@ DAY = timedelta(hours=24)
 
 def hours_since_last_build(now: datetime) -> ColumnElement[Any]:
     """Hours since the package's last build was started; NULL without one."""
-    seconds = func.extract("epoch", literal(now, UtcDateTime) - Package.last_build_started)
-    return cast(seconds, Float) / 3600.0
+    # Not extract(): it computes with decimal digits, which takes most of the time of rating all packages.
+    return func.date_part("epoch", literal(now, UtcDateTime) - Package.last_build_started, type_=Float) / 3600.0
 
 
 def time_priority(weights: Weights, now: datetime) -> ColumnElement[float]:

@@ -59,6 +59,8 @@ class Package(Base):
             "state",
             postgresql_where=text("NOT blocked AND tracked"),
         ),
+        # Counts packages by state and tells names apart without reading a row.
+        Index("ix_package_base_id_collection_id_state", "base_id", "collection_id", "state"),
         Index(
             "ix_package_needs_resolution",
             "collection_id",

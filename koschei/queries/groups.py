@@ -16,6 +16,7 @@ from koschei.model import GroupACL, Package, PackageGroup, PackageGroupRelation,
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
 from koschei.queries.packages import in_groups
+from koschei.rules.states import PackageState
 
 # So many packages are sooner looked up than found among all; for more, PostgreSQL had better read them all at once.
 LOOKED_UP = 10_000
@@ -144,7 +145,12 @@ def maintainers(session: Session, group_ids: Sequence[int]) -> dict[int, list[st
 
 
 def _sizes(session: Session, group_ids: Sequence[int]) -> dict[int, int]:
-    alive = exists().where(Package.base_id == PackageGroupRelation.base_id, ~Package.blocked)
+    # Each is looked up by index: joined (without OFFSET they are), PostgreSQL would rather read all packages.
+    alive = exists(
+        select(Package.id)
+        .where(Package.base_id == PackageGroupRelation.base_id, Package.state != PackageState.BLOCKED)
+        .offset(0)
+    )
     query = (
         select(PackageGroupRelation.group_id, func.count())
         .where(PackageGroupRelation.group_id.in_(group_ids), alive)
@@ -163,8 +169,7 @@ def _counts(
             PackageGroupRelation.group_id.in_(group_ids),
             in_groups(group_ids) if by_index else true(),
             Package.collection_id.in_(collection_ids),
-            ~Package.blocked,
-            Package.tracked,
+            Package.state.not_in((PackageState.BLOCKED, PackageState.UNTRACKED)),
         )
         .group_by(PackageGroupRelation.group_id, Package.collection_id, Package.state)
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, Select, and_, any_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Float, Select, and_, any_, case, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from koschei.config import Config
@@ -32,6 +32,7 @@ STATE_ORDER = (
     PackageState.UNTRACKED,
     PackageState.BLOCKED,
 )
+BROKEN = STATE_ORDER[:2]
 NOWHERE = -1e12
 """Sort key of what has no value (never built, no priority): behind everything that has one."""
 
@@ -45,6 +46,10 @@ class SortBy(StrEnum):
     STARTED = "started"
     PRIORITY = "current_priority"
     SINCE = "since"
+
+
+BY_HIGHEST = (SortBy.STARTED, SortBy.PRIORITY, SortBy.SINCE)
+"""By these a name stands where the highest value has put it that it has in any collection."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Order:
     @property
     def descending(self) -> bool:
         """Whether larger keys come first."""
-        return (self.by in (SortBy.STARTED, SortBy.PRIORITY, SortBy.SINCE)) != self.reverse
+        return (self.by in BY_HIGHEST) != self.reverse
 
 
 @dataclass(frozen=True)
@@ -145,11 +150,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Page:
-    """Part of a list; `before` and `after` lead to its neighbours, None where there is none."""
+    """Part of a list; `before` and `after` lead to its neighbours, None where there is none.
+
+    `count`: how many rows the list has, where that was found on the way.
+    """
 
     rows: Sequence[Row] = field(default=())
     before: Cursor | None = None
     after: Cursor | None = None
+    count: int | None = None
 
 
 def parse_order(value: str, collections: Mapping[str, int]) -> Order:
@@ -173,10 +182,19 @@ def parse_order(value: str, collections: Mapping[str, int]) -> Order:
 
 def count(session: Session, selection: Selection) -> int:
     """How many names the list has."""
-    names = _filtered(select(Package.name), selection)
-    if len(selection.collection_ids) == 1:
-        return session.execute(select(func.count()).select_from(names.subquery())).scalar_one()
-    return session.execute(select(func.count()).select_from(names.distinct().subquery())).scalar_one()
+    # By number and state: an index has all that is asked, and a package has one number wherever it is.
+    bases = _chosen(select(Package.base_id), replace(selection, group_ids=None)).where(
+        Package.state.in_(sorted(_states(selection)))
+    )
+    if selection.group_ids is not None:
+        there = bases.where(Package.base_id == PackageGroupRelation.base_id).correlate(PackageGroupRelation)
+        # Each member is looked up: joined (without OFFSET they are), PostgreSQL would rather read all packages.
+        bases = select(PackageGroupRelation.base_id).where(
+            PackageGroupRelation.group_id.in_(selection.group_ids), exists(there.offset(0))
+        )
+    if len(selection.group_ids or selection.collection_ids) > 1:
+        bases = bases.distinct()
+    return session.execute(select(func.count()).select_from(bases.subquery())).scalar_one()
 
 
 def page(
@@ -192,8 +210,7 @@ def page(
     """The rows beside the cursor (None: the first ones), at most `size`."""
     at = (cursor.at if cursor else None) or now
     back = cursor is not None and cursor.back
-    query = _named(selection, order, cursor, priority_column(config, at))
-    found = list(session.execute(query.limit(size + 1)))
+    found, total = _found(session, selection, order, cursor, size + 1, priority_column(config, at))
     more, found = len(found) > size, found[:size]
     if back:
         found.reverse()
@@ -205,7 +222,7 @@ def page(
     first = Cursor(rows[0].name, rows[0].key, stamp, back=True)
     last = Cursor(rows[-1].name, rows[-1].key, stamp)
     has_before, has_after = (more, True) if back else (cursor is not None, more)
-    return Page(rows, first if has_before else None, last if has_after else None)
+    return Page(rows, first if has_before else None, last if has_after else None, total)
 
 
 def named(session: Session, selection: Selection, names: Sequence[str], *, config: Config, now: datetime) -> list[Row]:
@@ -214,19 +231,75 @@ def named(session: Session, selection: Selection, names: Sequence[str], *, confi
     return [Row(name, cells[name]) for name in names if name in cells]
 
 
-def _named(selection: Selection, order: Order, cursor: Cursor | None, priority: ColumnElement[float]) -> Query:
+Found = list[tuple[str, float | None]]
+
+
+def _found(
+    session: Session,
+    selection: Selection,
+    order: Order,
+    cursor: Cursor | None,
+    limit: int,
+    priority: ColumnElement[float],
+) -> tuple[Found, int | None]:
+    """The names beside the cursor with their keys, and how many names there are in all if that was found on the way."""
     key = _key(order, priority)
-    back = cursor is not None and cursor.back
     if key is None:
-        query = _filtered(select(Package.name, cast(None, Float).label("key")), selection).group_by(Package.name)
-        down = order.reverse != back
-        if cursor is not None:
-            query = query.where(Package.name < cursor.name if down else Package.name > cursor.name)
-        return query.order_by(Package.name.desc() if down else Package.name)
+        return [(row.name, None) for row in session.execute(_by_name(selection, order, cursor).limit(limit))], None
+    if _among_broken(selection, order, cursor):
+        broken = selection.states & set(BROKEN) if selection.states else frozenset(BROKEN)
+        narrow = replace(selection, states=broken)
+        if order.collection_id is not None:
+            narrow = replace(narrow, collection_ids=(order.collection_id,))
+        rows = session.execute(_by_key(narrow, order, key, cursor).limit(limit)).all() if broken else []
+        if len(rows) == limit:
+            return [(row.name, row.key) for row in rows], None
+    if cursor is None and order.by in BY_HIGHEST and not order.reverse:
+        query = _highest(selection, _value(order.by, priority), limit)
+        return [(row.name, row.key) for row in session.execute(query)], None
+    rows = session.execute(_by_key(selection, order, key, cursor).limit(limit)).all()
+    return [(row.name, row.key) for row in rows], rows[0].total if rows else None
+
+
+def _highest(selection: Selection, value: ColumnElement[float], limit: int) -> Query:
+    """The first names by the highest value that each has anywhere, without looking at those of all names.
+
+    A name has one row in each collection at most: so many rows as there may be for the names that are wanted have them.
+    """
+    value = cast(value, Float(53)).label("key")
+    rated = select(Package.name, value).join(Collection, Collection.id == Package.collection_id)
+    first = _filtered(rated, selection).order_by(value.desc(), Package.name)
+    rows = first.limit(limit * len(selection.collection_ids)).subquery()
+    key = func.max(rows.c.key).label("key")
+    return select(rows.c.name, key).group_by(rows.c.name).order_by(key.desc(), rows.c.name).limit(limit)
+
+
+def _among_broken(selection: Selection, order: Order, cursor: Cursor | None) -> bool:
+    """Whether what is looked for may well be found among the packages that are broken, which are few.
+
+    They come first when names are sorted by state: if there are enough of them, nobody needs to look at the others.
+    """
+    if order.by is not SortBy.STATE or order.reverse:
+        return False
+    if order.collection_id is not None and order.collection_id not in selection.collection_ids:
+        return False
+    return cursor is None or (not cursor.back and cursor.key is not None and cursor.key < len(BROKEN))
+
+
+def _by_name(selection: Selection, order: Order, cursor: Cursor | None) -> Query:
+    query = _filtered(select(Package.name), selection).group_by(Package.name)
+    down = order.reverse != (cursor is not None and cursor.back)
+    if cursor is not None:
+        query = query.where(Package.name < cursor.name if down else Package.name > cursor.name)
+    return query.order_by(Package.name.desc() if down else Package.name)
+
+
+def _by_key(selection: Selection, order: Order, key: ColumnElement[float], cursor: Cursor | None) -> Query:
+    back = cursor is not None and cursor.back
     rated = select(Package.name, key.label("key")).join(Collection, Collection.id == Package.collection_id)
-    rows = _filtered(rated, selection).group_by(Package.name).subquery()
+    rows = _filtered(rated, selection).group_by(Package.name).cte("rows")
     down = order.descending != back
-    query = select(rows.c.name, rows.c.key)
+    query = select(rows.c.name, rows.c.key, select(func.count()).select_from(rows).scalar_subquery().label("total"))
     if cursor is not None:
         value = cast(cursor.key if cursor.key is not None else NOWHERE, Float)
         beyond = rows.c.key < value if down else rows.c.key > value
@@ -247,28 +320,48 @@ def _key(order: Order, priority: ColumnElement[float]) -> ColumnElement[float] |
             key = func.coalesce(rank.filter(chosen) if order.collection_id else rank, len(STATE_ORDER))
         case SortBy.RUNNING:
             key = case((func.bool_or(Package.running_build_id.is_not(None)), 0), else_=1)
-        case SortBy.STARTED:
-            key = func.coalesce(func.max(func.extract("epoch", Package.last_build_started)), NOWHERE)
-        case SortBy.SINCE:
-            key = func.max(func.extract("epoch", Package.state_since))
-        case SortBy.PRIORITY:
-            key = func.coalesce(func.max(priority), NOWHERE)
+        case _:
+            key = func.max(_value(order.by, priority))
     return cast(key, Float(53))
 
 
+def _value(by: SortBy, priority: ColumnElement[float]) -> ColumnElement[float]:
+    """What a package in one collection has of that of which names are sorted by the highest they have anywhere."""
+    values = {
+        SortBy.STARTED: func.date_part("epoch", Package.last_build_started),
+        SortBy.SINCE: func.date_part("epoch", Package.state_since),
+        SortBy.PRIORITY: priority,
+    }
+    return func.coalesce(values[by], NOWHERE)
+
+
 def _filtered(query: Query, selection: Selection) -> Query:
-    query = query.where(Package.collection_id.in_(selection.collection_ids))
+    query = _chosen(query, selection)
     if selection.states:
         query = query.where(Package.state.in_(sorted(selection.states)))
+    # It follows from the states, but indexes of packages that are neither say it so.
     if not selection.states & {PackageState.BLOCKED}:
         query = query.where(~Package.blocked)
     if not (selection.untracked or selection.states & {PackageState.BLOCKED, PackageState.UNTRACKED}):
         query = query.where(Package.tracked)
+    return query
+
+
+def _states(selection: Selection) -> frozenset[PackageState]:
+    """The states that packages of the list may have."""
+    if selection.states:
+        return selection.states
+    hidden = {PackageState.BLOCKED} if selection.untracked else {PackageState.BLOCKED, PackageState.UNTRACKED}
+    return frozenset(PackageState) - hidden
+
+
+def _chosen(query: Query, selection: Selection) -> Query:
+    """The selection but for the states."""
+    query = query.where(Package.collection_id.in_(selection.collection_ids))
     if selection.running:
         query = query.where(Package.running_build_id.is_not(None))
     if selection.group_ids is not None:
-        member = in_groups(selection.group_ids)
-        query = query.where(member)
+        query = query.where(in_groups(selection.group_ids, few=selection.states == frozenset(BROKEN)))
     if selection.user is not None:
         query = query.where(are_of(selection.user))
     if selection.names is not None:
@@ -276,13 +369,13 @@ def _filtered(query: Query, selection: Selection) -> Query:
     return query
 
 
-def in_groups(group_ids: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a package is in any of these groups.
+def in_groups(group_ids: Sequence[int], *, few: bool = False) -> ColumnElement[bool]:
+    """Whether a package is in any of these groups; `few`: it is one of a few in question, whatever the groups' size.
 
     As an array, members are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
     """
     members = select(PackageGroupRelation.base_id).where(PackageGroupRelation.group_id.in_(group_ids))
-    return Package.base_id == any_(func.array(members.scalar_subquery()))
+    return Package.base_id.in_(members) if few else Package.base_id == any_(func.array(members.scalar_subquery()))
 
 
 def _cells(
