@@ -40,6 +40,9 @@ CASES: dict[tuple[str, str], Case] = {
     ("/package/<name>/rebuild", "POST"): Case("/package/bash/rebuild"),
     ("/package/<name>/resolve", "POST"): Case("/package/bash/resolve"),
     ("/logout", "POST"): Case("/logout"),
+    ("/tokens", "GET"): Case("/tokens"),
+    ("/tokens", "POST"): Case("/tokens", {"name": "script", "groups": "y", "days": "7"}),
+    ("/tokens/<int:token_id>/revoke", "POST"): Case("/tokens/1/revoke"),
 }
 
 
