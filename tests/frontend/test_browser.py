@@ -25,6 +25,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+GCC_UPDATE = "epoch1=0&version1=15.1.1&release1=5.fc44&epoch2=0&version2=15.2.0&release2=1.fc44"
 WIDTHS = {"light": 1280, "dark": 380}
 
 
@@ -80,6 +81,10 @@ def pages(page: Page, address: str) -> list[str]:
         "/collections",
         "/collection/f44",
         "/collection/eln",
+        "/collections/diff/f44/f43",
+        "/collections/diff/f44/eln?here=ok&there=failing",
+        f"/affected-by/gcc?collection=f44&{GCC_UPDATE}",
+        "/affected-by/nobody-has-it?collection=f43&version2=1&release2=1",
         "/stats",
         "/stats?days=365&collection=f43",
         "/stats?package=nix",
