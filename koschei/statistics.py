@@ -28,8 +28,8 @@ from koschei.scheduling import priority_column, schedulable_column
 
 BATCH = 5000
 """Builds looked at in one transaction."""
-BATCHES = 40
-"""Transactions in one refresh: a million old builds take five of them."""
+BATCHES = 20
+"""Transactions in one refresh: a million old builds take ten of them."""
 DAYS_BACK = 60
 """Days without a row that are made up for in one refresh."""
 OLDEST = timedelta(days=3 * 366)
