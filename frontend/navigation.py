@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from flask import Flask, current_app, get_flashed_messages, request, url_for
+from flask import Flask, get_flashed_messages, request, url_for
 
 from frontend import context
 from koschei.model import Collection
@@ -26,11 +26,6 @@ KEYS = (
     ("?", "this help"),
     ("Esc", "close it"),
 )
-
-
-def has_page(endpoint: str) -> bool:
-    """Whether this application has such a page."""
-    return endpoint in current_app.view_functions
 
 
 def come_back() -> str:
@@ -68,6 +63,6 @@ def chooser_marks(collection: Collection | None, here: object = None) -> bool:
 
 def install(app: Flask) -> None:
     """Make them known to templates."""
-    for function in (has_page, come_back, messages, chooser, chooser_marks):
+    for function in (come_back, messages, chooser, chooser_marks):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(MAIN_PAGES=MAIN_PAGES, MY_PAGES=MY_PAGES, KEYS=KEYS)
