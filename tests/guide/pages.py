@@ -9,18 +9,25 @@ from html.parser import HTMLParser
 
 from flask import Flask
 
+from frontend.access import Role, role_of
 from tests.guide.guide import RUNNING_BUILD
 
 UNSEEN = ("script", "style", "title", "symbol")
 # What stands for the variable parts of addresses.
-ANYTHING = {"name": "foo", "build_id": str(RUNNING_BUILD)}
+ANYTHING = {"name": "foo", "build_id": str(RUNNING_BUILD), "dep": "gcc", "one": "f27", "two": "f39"}
 CHANGED = {
     "/collection/<name>": "/collection/f39",
     "/search": "/search?q=ba",
     "/groups/<name>": "/groups/someuser/mygroup",
     "/groups/<namespace>/<name>": "/groups/someuser/mygroup",
+    "/affected-by/<dep>": (
+        "/affected-by/gcc?collection=f27&epoch1=0&version1=1&release1=1&epoch2=0&version2=2&release2=1"
+    ),
+    "/documentation/<name>": "/documentation/glossary",
 }
-NO_PAGES = ("api_v1", "health", "meta", None)
+# What is not looked at: it is no page, or leads to one.
+NO_PAGES = ("api_v1", "api_v2", "badges", "bugreport", "feeds", "health", "meta")
+NO_PAGE = ("static", "static_files.base", "login.login", "login.callback")
 
 
 class _Text(HTMLParser):
@@ -106,11 +113,11 @@ def closes(page: str) -> list[Sight]:
 
 
 def every_page(app: Flask) -> list[str]:
-    """An address of each kind of page there is."""
+    """An address of each kind of page that everybody can read."""
     found = []
     for rule in app.url_map.iter_rules():
-        pages = rule.endpoint != "static" and rule.endpoint.split(".")[0] not in NO_PAGES
-        if pages and "GET" in (rule.methods or ()):
+        pages = rule.endpoint not in NO_PAGE and rule.endpoint.split(".")[0] not in NO_PAGES
+        if pages and "GET" in (rule.methods or ()) and role_of(app, rule.endpoint) is Role.ANYONE:
             address = CHANGED.get(rule.rule, rule.rule)
             found.append(re.sub(r"<(?:\w+:)?(\w+)>", lambda part: ANYTHING[part[1]], address))
     return sorted(found)
