@@ -95,6 +95,24 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "api_v2.user": ("/api/v2/users/{user}", "/api/v2/users/{busiest_user}"),
     "api_v2.users_packages": ("/api/v2/users/{user}/packages", "/api/v2/users/{busiest_user}/packages"),
     "docs.document": ("/documentation/user-guide", "/documentation/operations", "/documentation/configuration"),
+    "affected.affected": (
+        "/affected-by/{step}?collection={step_in}&epoch1={step_epoch1}&version1={step_version1}"
+        "&release1={step_release1}&epoch2={step_epoch2}&version2={step_version2}&release2={step_release2}",
+        "/affected-by/{added}?collection={collection}&version2={added_version}&release2={added_release}",
+        "/affected-by/nothing?collection={collection}&version1=1&release1=1",
+    ),
+    "badges.svg": ("/badge/{collection}/{package}.svg",),
+    "badges.png": ("/badge/{collection}/{package}.png",),
+    "bugreport.report": ("/bugreport/{failing}", "/bugreport/{unresolved}"),
+    "diff.difference": (
+        "/collections/diff/{collection}/{other_collection}",
+        "/collections/diff/{collection}/{other_collection}?here=ok&there=failing",
+    ),
+    "feeds.of_package": ("/package/{most_built}/feed.atom",),
+    "feeds.of_collection": ("/collection/{collection}/feed.atom",),
+    "feeds.of_group": ("/groups/{group}/feed.atom", "/groups/{largest_group}/feed.atom"),
+    "feeds.of_namespaced_group": ("/groups/{own_group}/feed.atom",),
+    "feeds.of_user": ("/user/{user}/feed.atom", "/user/{busiest_user}/feed.atom"),
     "api_v1.difference": ("/api/v1/collections/diff/{collection}/{other_collection}",),
 }
 # Not ours to measure: files, and what another service answers.

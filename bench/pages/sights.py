@@ -44,16 +44,24 @@ QUERIES = {
             + (SELECT count(*) FROM group_acl AS a WHERE a.user_id = u.id) DESC, name LIMIT 1""",
     "user": 'SELECT name FROM "user" ORDER BY md5(name) LIMIT 1',
     "admin": 'SELECT name FROM "user" ORDER BY admin DESC, id LIMIT 1',
-    "most_changed": """
-        SELECT d.name FROM dependency AS d JOIN (
-            SELECT coalesce(prev_dep_id, curr_dep_id) AS id, count(*) AS number FROM applied_change GROUP BY 1
-        ) AS x ON x.id = d.id GROUP BY d.name ORDER BY sum(x.number) DESC, d.name LIMIT 1""",
-    "changed": """
-        SELECT d.name FROM dependency AS d
-        JOIN applied_change AS a ON d.id = a.curr_dep_id AND a.prev_dep_id IS NOT NULL
-        WHERE a.build_id = (SELECT max(build_id) FROM applied_change WHERE prev_dep_id IS NOT NULL
-                            AND curr_dep_id IS NOT NULL) ORDER BY a.position DESC LIMIT 1""",
 }
+# Rows of several names, each known by its column: the update that most builds had, and a collection that had it; and
+# something that was added to a build.
+ROWS = (
+    """
+    SELECT p.name AS step, p.epoch AS step_epoch1, p.version AS step_version1, p.release AS step_release1,
+           c.epoch AS step_epoch2, c.version AS step_version2, c.release AS step_release2, o.name AS step_in
+    FROM (SELECT prev_dep_id, curr_dep_id, max(build_id) AS build_id FROM applied_change
+          WHERE prev_dep_id IS NOT NULL AND curr_dep_id IS NOT NULL
+          GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2 LIMIT 1) AS most
+    JOIN dependency AS p ON p.id = most.prev_dep_id JOIN dependency AS c ON c.id = most.curr_dep_id
+    JOIN build AS b ON b.id = most.build_id JOIN package AS k ON k.id = b.package_id
+    JOIN collection AS o ON o.id = k.collection_id""",
+    """
+    SELECT c.name AS added, c.version AS added_version, c.release AS added_release
+    FROM applied_change AS a JOIN dependency AS c ON c.id = a.curr_dep_id
+    WHERE a.prev_dep_id IS NULL LIMIT 1""",
+)
 
 
 @dataclass(frozen=True)
@@ -73,4 +81,7 @@ class Sights:
 def look(session: Session) -> Sights:
     """Find them."""
     found = {word: session.execute(text(query)).scalar_one_or_none() for word, query in QUERIES.items()}
+    for query in ROWS:
+        row = session.execute(text(query)).mappings().one_or_none()
+        found.update(row or {})
     return Sights({word: str(name) for word, name in found.items() if name is not None})
