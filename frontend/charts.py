@@ -74,7 +74,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart; `ticks` are from the top to zero."""
+    """A drawn chart; `ticks` are from the top to zero, `beside` is what only its table shows."""
 
     about: About
     series: Sequence[Series]
@@ -83,11 +83,19 @@ class Chart:
     bars: Sequence[Bar] = ()
     areas: Sequence[Shape] = ()
     lines: Sequence[Shape] = ()
+    beside: Sequence[Series] = ()
 
     @property
     def empty(self) -> bool:
         """Whether nothing is known that it could show."""
         return not any(value for series in self.series for value in series.values)
+
+    @property
+    def rows(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The table: each label, newest first, with the names and values of all series."""
+        every = [*self.series, *self.beside]
+        places = reversed(list(enumerate(self.about.labels)))
+        return [(label, [(one.name, self.cell(one, position)) for one in every]) for position, label in places]
 
     def cell(self, series: Series, position: int) -> str:
         """A value as text."""
@@ -123,7 +131,7 @@ def bars(about: About, series: Sequence[Series]) -> Chart:
     return Chart(about, series, _ticks(about, limit), _columns(about, series), bars=drawn)
 
 
-def areas(about: About, series: Sequence[Series]) -> Chart:
+def areas(about: About, series: Sequence[Series], beside: Sequence[Series] = ()) -> Chart:
     """Values on top of each other, as areas over time; where nothing is known there is a gap."""
     limit = top(_highest(series))
     step = WIDTH / max(1, len(about.labels) - 1)
@@ -138,7 +146,7 @@ def areas(about: About, series: Sequence[Series]) -> Chart:
                 points = " ".join(f"{_r(x * step)},{_r(HEIGHT - HEIGHT * y / limit)}" for x, y in corners)
                 drawn.append(Shape(one.look, points))
             below = above
-    return Chart(about, series, _ticks(about, limit), _columns(about, series), areas=drawn)
+    return Chart(about, series, _ticks(about, limit), _columns(about, series), areas=drawn, beside=beside)
 
 
 def lines(about: About, series: Sequence[Series], *, steps: Sequence[float] = COUNTS, least: float = 2) -> Chart:

@@ -162,12 +162,9 @@ def _remember(response: Response) -> None:
 def surroundings(about: Iterable[Collection] | None = None) -> Surroundings:
     """What stands around this page; `about`: the collections it is about, if not those that were chosen."""
     broken = [c for c in (choice().chosen if about is None else about) if c.state is CollectionState.UNRESOLVED]
-    problems = collection_queries.buildroot_problems(session(), [c.id for c in broken]) if broken else {}
-    return Surroundings(
-        notices.announcements(session()),
-        [(collection, problems.get(collection.id, [])) for collection in broken],
-        services.pulses(session(), now()),
-    )
+    found = notices.around(session(), [c.id for c in broken], now())
+    told = [(collection, found.problems.get(collection.id, [])) for collection in broken]
+    return Surroundings(found.announcements, told, found.pulses)
 
 
 def install(app: Flask, made_with: Frontend) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -56,8 +56,7 @@ def document(name: str) -> Document:
     for token, following in pairwise([*_all(tokens), Token("end", "", 0)]):
         if token.type == "link_open":
             _relink(token, following)
-        elif token.type == "th_open":
-            token.attrSet("scope", "col")
+    _labelled(tokens)
     body = Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 - raw HTML is off
     return Document(name, TITLES[name], body, headings)
 
@@ -91,6 +90,26 @@ def _anchored(tokens: list[Token]) -> Iterator[Heading]:
         token.attrSet("id", anchor)
         if token.tag == "h2":
             yield Heading(anchor, text)
+
+
+def _labelled(tokens: Sequence[Token]) -> None:
+    """Let cells say what column they are in: on a phone a row becomes a card."""
+    columns: list[str] = []
+    position = 0
+    for token, inline in pairwise(tokens):
+        match token.type:
+            case "table_open":
+                token.attrSet("class", "cards")
+                columns = []
+            case "tr_open":
+                position = 0
+            case "th_open":
+                token.attrSet("scope", "col")
+                columns.append("".join(child.content for child in inline.children or []))
+            case "td_open":
+                if position:
+                    token.attrSet("data-label", columns[position])
+                position += 1
 
 
 def _all(tokens: Iterable[Token]) -> Iterator[Token]:

@@ -22,13 +22,14 @@ from koschei.rules.names import listed
 blueprint = Blueprint("add_packages", __name__)
 
 NOT_SAVED = 422
+LONG = {"rows": 10, "spellcheck": "false", "autocapitalize": "off"}
 GROUPS_OFFERED = 200
 
 
 class AddForm(forms.Form):
     """Which packages, in which collection; a group is asked for by its full name. `next`: where to go on."""
 
-    packages = NamesField("Packages", [Names("package list", "Name the packages to add")])
+    packages = NamesField("Packages", [Names("package list", "Name the packages to add")], render_kw=LONG)
     collection = SelectField("Collection", validate_choice=False)
     group = SelectField("Put them into a group, too", validate_choice=False)
     next = HiddenField()

@@ -25,6 +25,8 @@ blueprint = Blueprint("group_forms", __name__)
 
 BOTH = ["GET", "POST"]
 NOT_SAVED = 422
+PLAIN = {"spellcheck": "false", "autocapitalize": "off"}
+LONG = {**PLAIN, "rows": 14}
 CONFLICT = 409
 
 
@@ -54,10 +56,10 @@ def one_name(_form: forms.Form, field: Field) -> None:
 class GroupForm(forms.Form):
     """What a group is; `was_…`: what it was when the form was made."""
 
-    name = StringField("Name", [one_name])
+    name = StringField("Name", [one_name], render_kw=PLAIN)
     shared = BooleanField("Global")
-    owners = NamesField("Maintainers", [Names("owner list", "Group must have an owner")])
-    packages = NamesField("Packages", [Names("package list", "Empty group not allowed")])
+    owners = NamesField("Maintainers", [Names("owner list", "Group must have an owner")], render_kw=PLAIN)
+    packages = NamesField("Packages", [Names("package list", "Empty group not allowed")], render_kw=LONG)
     was_owners = HiddenNames()
     was_packages = HiddenNames()
 

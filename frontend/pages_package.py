@@ -15,7 +15,7 @@ from koschei import scheduling
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build
 from koschei.queries import builds, changes, maintainers, package
-from koschei.queries.package import Resolution, Somewhere
+from koschei.queries.package import History, Resolution, Somewhere
 from koschei.rules.states import BuildState, PackageState
 
 blueprint = Blueprint("package", __name__)
@@ -57,16 +57,21 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
     size = config.frontend.builds_per_page
     history = package.history(session, row.id, before, size + 1)
     resolutions = package.resolutions(session, row.id, before, size + 1)
-    entries, more = _merged(history, resolutions, size)
+    entries, more = _merged(history.builds, resolutions, size)
     broke = None
     if here.last_complete is not None and here.last_complete.state is BuildState.FAILED:
-        broke = builds.broke_at(session, row.id, here.last_complete)
+        broke = builds.broke_among(history.newest, history.whole, here.last_complete)
+        broke = broke or builds.broke_at(session, row.id, here.last_complete)
     shown = [entry.build for entry in entries if entry.build is not None]
     wanted = {build.id for build in [*shown, here.last_complete, broke and broke.bad] if build}
     unresolved = row.state is PackageState.UNRESOLVED
-    newest = resolutions[0] if before is None and resolutions else None
+    answers = resolutions if before is None else []
     if before is not None and unresolved:
-        newest = next(iter(package.resolutions(session, row.id, None, 1)), None)
+        answers = package.resolutions(session, row.id, None, size + 1)
+    resolvable = next((answer for answer in answers if answer.resolved), None)
+    if resolvable is None and unresolved and len(answers) > size:
+        resolvable = package.last_resolvable(session, row.id)
+    found, pending = changes.of_builds_and_pending(session, wanted, row.id, CHANGES_IN_HISTORY)
     return render_template(
         "package.html",
         around=context.surroundings([here.collection]),
@@ -74,13 +79,13 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
         places=places,
         package=row,
         collection=here.collection,
-        explanation=scheduling.explain(session, row, config, now),
+        explanation=scheduling.explain(session, row, config, now, built=_built_today(history, now)),
         broke=broke,
-        newest=newest,
-        resolvable=package.last_resolvable(session, row.id) if unresolved else None,
-        changes=changes.of_builds(session, wanted, CHANGES_IN_HISTORY),
+        newest=answers[0] if answers else None,
+        resolvable=resolvable if unresolved else None,
+        changes=found,
         card_limit=CHANGES_IN_CARD,
-        pending=changes.pending(session, row.id, CHANGES_IN_HISTORY),
+        pending=pending,
         tasks=builds.tasks(session, wanted),
         entries=entries,
         chart=present.history_chart(shown, now),
@@ -99,6 +104,14 @@ def _merged(history: Sequence[Build], resolutions: Sequence[Resolution], size: i
     entries += [Entry(resolution.timestamp, resolution=resolution) for resolution in resolutions]
     entries.sort(key=lambda entry: entry.moment, reverse=True)
     return entries[:size], len(entries) > size
+
+
+def _built_today(history: History, now: datetime) -> int | None:
+    """How many scratch builds there were within 24 hours; None when older ones than are known may be of today."""
+    recent = [build for build in history.newest if build.started > now - scheduling.DAY]
+    if len(recent) == len(history.newest) and not history.whole:
+        return None
+    return sum(not build.real for build in recent)
 
 
 def _before() -> datetime | None:

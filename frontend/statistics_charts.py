@@ -43,7 +43,7 @@ def builds(period: Period, built: Sequence[Built]) -> Chart:
         about(period, f"Builds that ended, by {'day' if period.size == 1 else 'week'}", words),
         [
             Series("failed", "fill-failing", [part.failed for part in built]),
-            Series("cancelled or spoiled", "fill-inconclusive", [part.inconclusive for part in built]),
+            Series("inconclusive", "fill-inconclusive", [part.inconclusive for part in built]),
             Series("succeeded", "fill-ok", [part.states.get(BuildState.COMPLETE, 0) for part in built]),
         ],
     )
@@ -64,6 +64,7 @@ def states(period: Period, times: Sequence[Times], title: str = "Packages that a
             Series(str(state), f"fill-{state}", [None if p.counts is None else p.counts.get(state, 0) for p in times])
             for state in BROKEN
         ],
+        [Series("ok", "", [None if p.counts is None else p.counts.get(PackageState.OK, 0) for p in times])],
     )
 
 
@@ -88,8 +89,8 @@ def lag(period: Period, times: Sequence[Times]) -> Chart:
         if total.waiting is not None:
             words += f", and all was answered {duration(total.waiting)} after Koji had made it"
     series = [
-        Series("from repository to answers", "line-accent", [_minutes(part.waiting) for part in times]),
-        Series("resolving alone", "line-soft", [_minutes(part.resolving) for part in times]),
+        Series("until answered", "line-accent", [_minutes(part.waiting) for part in times]),
+        Series("resolving", "line-soft", [_minutes(part.resolving) for part in times]),
     ]
     written = about(period, "Age of a repository when all is resolved", words)
     written = About(written.title, written.words, written.labels, written.ends, written.head, _duration)

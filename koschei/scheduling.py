@@ -46,6 +46,9 @@ class Candidate:
     priority: float
 
 
+DAY = timedelta(hours=24)
+
+
 def priority_column(config: Config, now: datetime) -> ColumnElement[float]:
     """The priority as an SQL expression over Package joined with Collection; NULL without a known build."""
     return conditions.priority(Weights.of(config.priorities), now)
@@ -98,14 +101,17 @@ def running_builds(session: Session) -> int:
     return session.execute(query.where(Build.state == BuildState.RUNNING, Build.copied_from.is_(None))).scalar_one()
 
 
-def explain(session: Session, package: Package, config: Config, now: datetime) -> Explanation:
-    """The conditions and the priority of one package."""
+def explain(
+    session: Session, package: Package, config: Config, now: datetime, *, built: int | None = None
+) -> Explanation:
+    """The conditions and the priority of one package; `built`: how many scratch builds within 24 hours, if known."""
     collection = package.collection
-    built = session.execute(
-        select(func.count())
-        .select_from(Build)
-        .where(Build.package_id == package.id, ~Build.real, Build.started > now - timedelta(hours=24))
-    ).scalar_one()
+    if built is None:
+        built = session.execute(
+            select(func.count())
+            .select_from(Build)
+            .where(Build.package_id == package.id, ~Build.real, Build.started > now - DAY)
+        ).scalar_one()
     facts = scheduling_facts(package, collection, built, config.koji_config.max_package_builds_per_day, now)
     weights = Weights.of(config.priorities)
     value = current_priority(package, collection, weights, now)

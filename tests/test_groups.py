@@ -221,6 +221,27 @@ def test_unknown_names_can_be_left_out(session: Session) -> None:
     assert groups.without_unknown(session, ["zzz", "pkg02", "pkg01", "aaa"]) == (["pkg01", "pkg02"], ["aaa", "zzz"])
 
 
+def test_maintainers_of_a_group_are_replaced_and_may_edit_it(session: Session) -> None:
+    groups.create(session, ALICE, "tools", NAMES[:2], ["amy", "zoe"])
+    wish = GroupEdit(maintainers=["zoe", "jane", "jane"])
+    assert groups.edit(session, ALICE, "tools", wish) == [
+        "Group tools: maintainers added: jane",
+        "Group tools: maintainers removed: amy",
+    ]
+    assert groups.edit(session, ALICE, "tools", wish) == []
+    assert groups.detail(session, "tools").maintainers == ("jane", "zoe")
+    assert content(session, "tools") == NAMES[:2]
+    group = groups.find(session, "tools")
+    ids = dict(session.execute(select(User.name, User.id)).all())
+    assert [name for name in ("amy", "jane", "zoe") if groups.may_edit(session, group.id, ids[name], False)] == [
+        "jane",
+        "zoe",
+    ]
+    assert groups.may_edit(session, group.id, ids["amy"], True)
+    with pytest.raises(InvalidInputError, match="Invalid maintainer"):
+        groups.edit(session, ALICE, "tools", GroupEdit(maintainers=["a b"]))
+
+
 # sources
 
 

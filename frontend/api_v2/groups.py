@@ -19,6 +19,7 @@ from koschei.queries.groups import Cursor, Whose
 from koschei.rules.states import PackageState
 
 TAG = "Groups"
+MOST_MEMBERS = 5000
 
 
 class GroupQuery(Paged):
@@ -77,7 +78,9 @@ def _lines(found: Sequence[PackageGroup]) -> list[GroupLine]:
 class GroupDetail(GroupLine):
     """A group with its packages."""
 
-    members: list[str] = Field(description="All packages in it, by name.")
+    members: list[str] | None = Field(
+        description="All packages in it, by name; null when there are more than 5000: `/api/v2/packages` lists them."
+    )
 
 
 @get("/groups/<name>", tag=TAG, answer=GroupDetail, errors=(404,))
@@ -95,7 +98,9 @@ def users_group(namespace: str, name: str) -> GroupDetail:
 def detail(full_name: str) -> GroupDetail:
     """A group as an answer tells it. Errors: NotFoundError."""
     found = lookup.group(full_name)
-    return GroupDetail(**dict(_lines([found])[0]), members=api_groups.members(context.session(), found.id))
+    return GroupDetail(
+        **dict(_lines([found])[0]), members=api_groups.members(context.session(), found.id, MOST_MEMBERS)
+    )
 
 
 class UserGroups(Answer):

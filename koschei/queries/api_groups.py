@@ -8,15 +8,16 @@ from sqlalchemy.orm import Session
 from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelation, User
 
 
-def members(session: Session, group_id: int) -> list[str]:
-    """All packages of a group, by name."""
+def members(session: Session, group_id: int, most: int) -> list[str] | None:
+    """All packages of a group, by name; None when there are more than so many."""
     query = (
         select(BasePackage.name)
         .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
         .where(PackageGroupRelation.group_id == group_id)
-        .order_by(BasePackage.name)
+        .limit(most + 1)
     )
-    return list(session.scalars(query))
+    found = list(session.scalars(query))
+    return None if len(found) > most else sorted(found)
 
 
 def of_user(session: Session, user: str) -> list[str]:

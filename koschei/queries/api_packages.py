@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Set
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, any_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, any_, func, literal_column, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from koschei import scheduling
 from koschei.config import Config
 from koschei.model import (
+    BasePackage,
     Build,
     Collection,
     GroupACL,
@@ -33,6 +34,8 @@ from koschei.rules.schedulability import Condition
 from koschei.rules.states import PackageState
 
 Lines = Select[*tuple[Any, ...]]
+MANY = 300
+"""More packages than this are not looked up one by one."""
 
 LEFT_OUT = frozenset({PackageState.BLOCKED, PackageState.UNTRACKED})
 
@@ -116,7 +119,8 @@ def lines(
     )
     if after is not None:
         query = query.where(Package.name >= after[0], tuple_(Package.name, Package.id) > after)
-    return [Line(*row) for row in session.execute(_filtered(query, wanted))]
+    query = _filtered(query, wanted).where(*_belonging(session, wanted))
+    return [Line(*row) for row in session.execute(query)]
 
 
 def _filtered(query: Lines, wanted: Wanted) -> Lines:
@@ -130,12 +134,9 @@ def _filtered(query: Lines, wanted: Wanted) -> Lines:
     if wanted.names:
         query = query.where(Package.name.in_(wanted.names))
     if wanted.contains:
-        query = query.where(Package.name.ilike(like_pattern(wanted.contains), escape="\\"))
-    if wanted.group_ids is not None:
-        members = select(PackageGroupRelation.base_id).where(PackageGroupRelation.group_id.in_(wanted.group_ids))
-        query = query.where(Package.base_id == any_(func.array(members.scalar_subquery())))
-    if wanted.maintainer is not None:
-        query = query.where(_maintained_by(wanted.maintainer))
+        # Each name is looked at once, and not once in each collection.
+        alike = BasePackage.name.ilike(like_pattern(wanted.contains), escape="\\")
+        query = query.where(Package.base_id.in_(select(BasePackage.id).where(alike)))
     if wanted.tracked is not None:
         query = query.where(Package.tracked == wanted.tracked)
     if wanted.running is not None:
@@ -144,28 +145,39 @@ def _filtered(query: Lines, wanted: Wanted) -> Lines:
     return query
 
 
-def _maintained_by(user: str) -> ColumnElement[bool]:
-    """Whether a package is somebody's: by the source of who maintains what, or in a group that the person maintains.
+def _belonging(session: Session, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    """The conditions that packages are in a group, or somebody's: in the source of that, or in a group of the person's.
 
-    As arrays, packages are looked up by index; joined, PostgreSQL would rather read all of them.
+    Few packages are looked up, as arrays. Of many, a page is sooner full when packages are read by name, and each is
+    looked for among the many: PostgreSQL does so only where the condition is part of an OR.
     """
-    said = select(PackageMaintainer.package).where(PackageMaintainer.user_name == user)
-    members = (
-        select(PackageGroupRelation.base_id)
-        .join(PackageGroup, PackageGroup.id == PackageGroupRelation.group_id)
-        .where(
-            or_(
-                PackageGroup.namespace == user,
-                PackageGroup.id.in_(
-                    select(GroupACL.group_id).join(User, User.id == GroupACL.user_id).where(User.name == user)
-                ),
+    relation = PackageGroupRelation
+    if wanted.group_ids is not None:
+        members = select(relation.base_id).where(relation.group_id.in_(wanted.group_ids))
+        if _many(session, members):
+            yield or_(Package.base_id.in_(members), literal_column("false"))
+        else:
+            yield Package.base_id == any_(func.array(members.scalar_subquery()))
+    if wanted.maintainer is not None:
+        said = select(PackageMaintainer.package).where(PackageMaintainer.user_name == wanted.maintainer)
+        maintained = select(GroupACL.group_id).join(User, User.id == GroupACL.user_id)
+        maintained = maintained.where(User.name == wanted.maintainer)
+        theirs = or_(PackageGroup.namespace == wanted.maintainer, PackageGroup.id.in_(maintained))
+        groups = select(PackageGroup.id).where(theirs)
+        members = select(relation.base_id).where(relation.group_id == any_(func.array(groups.scalar_subquery())))
+        if _many(session, said, members):
+            yield or_(Package.name.in_(said), Package.base_id.in_(members))
+        else:
+            yield or_(
+                Package.name == any_(func.array(said.scalar_subquery())),
+                Package.base_id == any_(func.array(members.scalar_subquery())),
             )
-        )
-    )
-    return or_(
-        Package.name == any_(func.array(said.scalar_subquery())),
-        Package.base_id == any_(func.array(members.scalar_subquery())),
-    )
+
+
+def _many(session: Session, *sets: Select[Any]) -> bool:
+    """Whether there are more than MANY in these sets."""
+    counts = [select(func.count()).select_from(one.limit(MANY + 1).subquery()).scalar_subquery() for one in sets]
+    return sum(session.execute(select(*counts)).one()) > MANY
 
 
 def everywhere(

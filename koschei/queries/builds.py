@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -70,6 +70,20 @@ class BrokeAt:
 
     good: Build | None
     bad: Build | None
+
+
+def broke_among(newest: Sequence[Build], whole: bool, last: Build) -> BrokeAt | None:
+    """The same as `broke_at` from the newest builds of the package, newest first; None when these do not tell.
+
+    `whole`: there are no others.
+    """
+    counted = [build for build in newest if not build.untagged]
+    good = next((b for b in counted if b.state is BuildState.COMPLETE and b.started < last.started), None)
+    if good is None and not whole:
+        return None
+    failed = [b for b in counted if b.state is BuildState.FAILED and b.started <= last.started]
+    since = [b for b in failed if good is None or b.started > good.started]
+    return BrokeAt(good, min(since, key=lambda b: (b.started, b.id), default=None))
 
 
 def broke_at(session: Session, package_id: int, last: Build) -> BrokeAt:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from koschei.rules.changes import Change, ChangeKind
@@ -61,31 +62,34 @@ _ORDER = """
 """
 
 
-def _per_owner(table: str, owner: str) -> str:
+# A build without changes was compared if there was an earlier one to compare with, as koschei.build_resolution has it.
+_COMPARED = """EXISTS (
+    SELECT FROM build AS b JOIN build AS e ON e.package_id = b.package_id AND e.started < b.started
+    WHERE b.id = o.id AND e.deps_resolved AND e.state IN (3, 5))"""
+
+
+def _per_owner(table: str, owner: str, ids: str, compared: str) -> str:
     return f"""
-        SELECT o.id AS owner, y.*
-        FROM unnest(CAST(:ids AS bigint[])) AS o(id)
-        CROSS JOIN LATERAL (
+        SELECT o.id AS owner, '{owner}' AS kind_of_owner, y.*,
+               CASE WHEN y.name IS NULL THEN {compared} ELSE true END AS compared
+        FROM unnest(CAST(:{ids} AS bigint[])) AS o(id)
+        LEFT JOIN LATERAL (
             SELECT x.*, count(*) OVER () AS total
             FROM ({_CHANGES.format(table=table)} WHERE a.{owner} = o.id) AS x
             WHERE (CAST(:pattern AS text) IS NULL OR x.name ILIKE :pattern)
               AND (CAST(:kind AS text) IS NULL OR x.kind = :kind)
             ORDER BY {_ORDER}
             LIMIT :limit
-        ) AS y
+        ) AS y ON true
     """  # noqa: S608 - only our own constants are put in
 
 
-OF_BUILDS = text(_per_owner("applied_change", "build_id"))
-OF_PACKAGES = text(_per_owner("unapplied_change", "package_id"))
-# The condition is that of koschei.build_resolution: only resolved builds with a verdict are compared with.
-FIRST_OF_THEIR_PACKAGE = text("""
-    SELECT b.id FROM build AS b
-    WHERE b.id = ANY(CAST(:ids AS bigint[]))
-      AND NOT EXISTS (SELECT FROM build AS e
-                      WHERE e.package_id = b.package_id AND e.started < b.started AND e.deps_resolved
-                        AND e.state IN (3, 5))
-""")
+BUILD, PACKAGE = "build_id", "package_id"
+_OF_BUILDS = _per_owner("applied_change", BUILD, "builds", _COMPARED)
+_OF_PACKAGES = _per_owner("unapplied_change", PACKAGE, "packages", "true")
+OF_BUILDS = text(_OF_BUILDS)
+OF_PACKAGES = text(_OF_PACKAGES)
+OF_BOTH = text(f"{_OF_BUILDS} UNION ALL {_OF_PACKAGES}")
 COUNTS = text(f"""
     SELECT x.kind, count(*) FROM ({_CHANGES.format(table="applied_change")} WHERE a.build_id = :id) AS x GROUP BY x.kind
 """)  # noqa: S608
@@ -95,16 +99,22 @@ def of_builds(
     session: Session, build_ids: Iterable[int], limit: int, *, name: str = "", kind: ChangeKind | None = None
 ) -> dict[int, Changes]:
     """The changes of each build against the one before it; `name`: only those whose name contains it."""
-    found = _read(session, OF_BUILDS, build_ids, limit, name, kind)
-    empty = [build_id for build_id, changes in found.items() if not changes.total]
-    for build_id in session.scalars(FIRST_OF_THEIR_PACKAGE, {"ids": empty}) if empty else ():
-        found[build_id] = replace(found[build_id], compared=False)
-    return found
+    wanted = {"builds": list(dict.fromkeys(build_ids))}
+    return _read(session, OF_BUILDS, wanted, limit, name, kind)[BUILD] if wanted["builds"] else {}
 
 
 def pending(session: Session, package_id: int, limit: int) -> Changes:
     """What would be installed now against what the package's last build had."""
-    return _read(session, OF_PACKAGES, [package_id], limit, "", None)[package_id]
+    return _read(session, OF_PACKAGES, {"packages": [package_id]}, limit)[PACKAGE][package_id]
+
+
+def of_builds_and_pending(
+    session: Session, build_ids: Iterable[int], package_id: int, limit: int
+) -> tuple[dict[int, Changes], Changes]:
+    """Both: the changes of each build, and those that wait for the package's next one."""
+    wanted = {"builds": list(dict.fromkeys(build_ids)), "packages": [package_id]}
+    found = _read(session, OF_BOTH, wanted, limit)
+    return found[BUILD], found[PACKAGE][package_id]
 
 
 def counts(session: Session, build_id: int) -> dict[ChangeKind, int]:
@@ -120,23 +130,29 @@ def like_pattern(part: str) -> str:
 
 
 def _read(
-    session: Session, query: object, ids: Iterable[int], limit: int, name: str, kind: ChangeKind | None
-) -> dict[int, Changes]:
-    wanted = list(dict.fromkeys(ids))
-    if not wanted:
-        return {}
+    session: Session,
+    query: TextClause,
+    wanted: Mapping[str, Sequence[int]],
+    limit: int,
+    name: str = "",
+    kind: ChangeKind | None = None,
+) -> dict[str, dict[int, Changes]]:
+    """The changes by kind of owner and owner."""
     parameters = {
-        "ids": wanted,
+        **wanted,
         "limit": limit,
         "pattern": like_pattern(name) if name else None,
         "kind": None if kind is None else str(kind),
     }
-    shown: dict[int, list[Change[Binary]]] = {owner: [] for owner in wanted}
-    totals = dict.fromkeys(wanted, 0)
-    for row in session.execute(query, parameters).mappings():  # type: ignore[call-overload]
-        shown[row["owner"]].append(_change(row))
-        totals[row["owner"]] = row["total"]
-    return {owner: Changes(tuple(shown[owner]), totals[owner]) for owner in wanted}
+    shown: dict[tuple[str, int], list[Change[Binary]]] = {}
+    found: dict[str, dict[int, Changes]] = {BUILD: {}, PACKAGE: {}}
+    for row in session.execute(query, parameters).mappings():
+        owner, total = row["owner"], row["total"] or 0
+        lines = shown.setdefault((row["kind_of_owner"], owner), [])
+        if total:
+            lines.append(_change(cast(Mapping[str, object], row)))
+        found[row["kind_of_owner"]][owner] = Changes(tuple(lines), total, row["compared"])
+    return found
 
 
 def _change(row: Mapping[str, object]) -> Change[Binary]:

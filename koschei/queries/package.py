@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -66,12 +67,30 @@ def everywhere(session: Session, name: str, collections: Sequence[Collection]) -
     ]
 
 
-def history(session: Session, package_id: int, before: datetime | None, limit: int) -> list[Build]:
-    """Builds, newest first; `before`: only those started earlier."""
-    query = select(Build).where(Build.package_id == package_id)
+@dataclass(frozen=True)
+class History:
+    """Part of the history, newest first, and the newest of all; `whole`: the newest are all that there are."""
+
+    builds: list[Build]
+    newest: list[Build]
+    whole: bool
+
+
+def history(session: Session, package_id: int, before: datetime | None, limit: int) -> History:
+    """Builds; `before`: only those started earlier, the newest ones beside them."""
+    newest = _builds(package_id, None, limit)
+    wanted = newest if before is None else newest.union(_builds(package_id, before, limit))
+    query = select(Build).where(Build.id.in_(wanted)).order_by(Build.started.desc(), Build.id.desc())
+    found = list(session.scalars(query))
+    part = found if before is None else [build for build in found if build.started < before]
+    return History(part[:limit], found[:limit], len(found) < limit)
+
+
+def _builds(package_id: int, before: datetime | None, limit: int) -> Select[Any]:
+    query = select(Build.id).where(Build.package_id == package_id)
     if before is not None:
         query = query.where(Build.started < before)
-    return list(session.scalars(query.order_by(Build.started.desc(), Build.id.desc()).limit(limit)))
+    return query.order_by(Build.started.desc(), Build.id.desc()).limit(limit)
 
 
 def resolutions(session: Session, package_id: int, before: datetime | None, limit: int) -> list[Resolution]:

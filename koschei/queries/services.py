@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,10 +34,11 @@ class Pulse:
 def pulses(session: Session, now: datetime) -> list[Pulse]:
     """Every service that ever reported, by name."""
     rows = session.scalars(select(ServiceStatus).order_by(ServiceStatus.service))
-    return [_pulse(row, now) for row in rows]
+    return [pulse(row, now) for row in rows]
 
 
-def _pulse(row: ServiceStatus, now: datetime) -> Pulse:
+def pulse(row: Any, now: datetime) -> Pulse:
+    """What is known of a service, from a row that has the columns of its status."""
     return Pulse(
         service=row.service,
         started=row.started,

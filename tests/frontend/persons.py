@@ -27,7 +27,9 @@ def csrf_token(page: str) -> str:
 class Visitor:
     """A person with a browser: gets pages, and sends their forms with the token."""
 
-    def __init__(self, client: FlaskClient, database: Database, name: str | None = None, *, admin: bool = False) -> None:
+    def __init__(
+        self, client: FlaskClient, database: Database, name: str | None = None, *, admin: bool = False
+    ) -> None:
         self.client, self.name = client, name
         if name is not None:
             with database.begin() as session:

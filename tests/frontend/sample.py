@@ -6,7 +6,7 @@ import random
 
 from koschei import groups
 from koschei.audit import Actor
-from koschei.model import Cause, Collection, Environment
+from koschei.model import Cause, Collection, Environment, MaintainerSource, PackageMaintainer
 from koschei.rules.states import BuildState, PackageState
 from tests.frontend.sample_statistics import fill_statistics
 from tests.world import ChangeSpec, World, ago
@@ -86,7 +86,16 @@ def fill(world: World) -> None:
     spoiled(world, rawhide)
     hostile(world, rawhide)
     group_some(world)
+    maintained(world)
     fill_statistics(world, [rawhide, stable, eln], NAMES)
+
+
+def maintained(world: World) -> None:
+    """What the distribution's list says of some people."""
+    world.session.add(MaintainerSource(id=1, url="https://distgit.example/alias.json", last_good=ago(0.2)))
+    theirs = {"jane": NAMES[::6], "ines": NAMES[::11], "toshio": [*NAMES[::4], "not-here"], "kofi": ["gcc"]}
+    for user, names in theirs.items():
+        world.session.add_all(PackageMaintainer(user_name=user, package=name) for name in names)
 
 
 def group_some(world: World) -> None:

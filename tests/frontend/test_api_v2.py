@@ -126,6 +126,38 @@ def test_packages_are_filtered(client: FlaskClient, built: dict[str, int], query
 
 
 @pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("group=tools", ["bad/f44", "bad/f43", "good/f44"]),
+        ("group=tools&state=ok", ["bad/f43", "good/f44"]),
+        ("maintainer=jane", ["bad/f44", "bad/f43", "good/f44", "runs/f44"]),
+        ("maintainer=jane&group=tools&collection=f43", ["bad/f43"]),
+        ("maintainer=nobody", []),
+    ],
+)
+@pytest.mark.parametrize("many", [0, 300])
+def test_groups_and_people_with_many_packages_have_those_that_they_would_have_with_few(
+    client: FlaskClient,
+    built: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    many: int,
+    query: str,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr("koschei.queries.api_packages.MANY", many)
+    assert names(client, query) == expected
+
+
+def test_a_group_of_very_many_does_not_name_its_members(
+    client: FlaskClient, built: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frontend.api_v2.groups.MOST_MEMBERS", 1)
+    found = got(client, "/groups/tools")
+    assert (found["members"], found["packages"]) == (None, 2)
+    assert got(client, "/groups/amy/own")["members"] == ["lost"]
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "/packages?limit={}",
@@ -327,6 +359,15 @@ def test_an_unchanged_answer_is_not_sent_again(client: FlaskClient, built: dict[
     assert (again.status_code, again.data) == (304, b"")
     assert client.get(f"{V2}/packages", headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
     assert first.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip", "zstd"])
+def test_so_it_is_when_answers_travel_compressed(client: FlaskClient, built: dict[str, int], coding: str) -> None:
+    asked = {"Accept-Encoding": coding}
+    first = client.get(f"{V2}/packages", headers=asked)
+    assert first.headers.get("Content-Encoding", "identity") == coding
+    again = client.get(f"{V2}/packages", headers={**asked, "If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
 
 
 def test_other_sites_may_read_and_not_write(client: FlaskClient, built: dict[str, int]) -> None:

@@ -99,6 +99,9 @@ def pages(page: Page, address: str) -> list[str]:
         "/groups/to-be-filled",
         "/user/jane",
         "/user/nobody",
+        "/api/v2",
+        "/documentation",
+        "/documentation/operations",
     ]
 
 
@@ -148,7 +151,16 @@ def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, 
     page.keyboard.press("g")
     page.wait_for_url("**/groups")
     page.keyboard.press("?")
-    assert "Keys:" in page.evaluate("document.activeElement.textContent")
+    keys = page.get_by_role("dialog", name="Keys")
+    assert "search for a package" in keys.inner_text()
+    page.keyboard.press("Escape")
+    assert not keys.is_visible()
+    page.get_by_role("button", name="Keys").click()
+    keys.get_by_role("button", name="Close").click()
+    assert not keys.is_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_url("**/documentation")
 
     light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     page.get_by_role("button", name="Switch between light and dark").click()
@@ -168,6 +180,13 @@ def test_pages_are_complete_without_javascript(address: str, browser: Browser) -
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(address)
     assert page.get_by_role("heading", name="Newly broken").is_visible()
+    assert not page.get_by_role("button", name="Keys").is_visible()
+    page.get_by_role("navigation", name="Collection").get_by_role("link", name="Fedora 43").click()
+    page.goto(address)
+    assert page.get_by_role("link", name="Fedora 43").first.get_attribute("aria-current") == "true"
+    page.get_by_role("link", name="All collections").click()
+    page.goto(address)
+    assert page.get_by_role("link", name="All collections").get_attribute("aria-current") == "true"
     page.get_by_role("searchbox").fill("gcc")
     page.get_by_role("button", name="Search").click()
     page.wait_for_url("**/package/gcc")

@@ -66,3 +66,10 @@ def test_what_is_said_of_a_place_names_all_that_is_known() -> None:
         "label 1: not known",
     ]
     assert found.cell(found.series[0], 1) == "–"
+
+
+def test_a_table_may_have_more_than_is_drawn() -> None:
+    about = About("Title", "In words", ["old", "new"])
+    found = charts.areas(about, [Series("bad", "fill-failing", [1, 2])], [Series("ok", "", [None, 1000])])
+    assert found.ticks == ["2", "1", "0"]
+    assert found.rows == [("new", [("bad", "2"), ("ok", "1\u202f000")]), ("old", [("bad", "1"), ("ok", "–")])]

@@ -30,6 +30,7 @@ def test_the_guide_is_the_documentation(reader: FlaskClient) -> None:
     assert '<h2 id="what-a-build-is-compared-with">' in page
     assert '<a href="#what-a-build-is-compared-with">What a build is compared with</a>' in page
     assert '<th scope="col">state</th>' in page
+    assert '<td data-label="meaning">' in page
     assert "<code>/package/&lt;name&gt;</code>" in page
 
 

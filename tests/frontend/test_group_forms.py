@@ -12,8 +12,9 @@ from sqlalchemy import select
 from koschei import groups
 from koschei.db.engine import Database
 from koschei.model import LogEntry
+from tests.frontend.conftest import counting
 from tests.frontend.persons import Visitor
-from tests.frontend.test_group_pages import SOMEBODY
+from tests.frontend.test_group_pages import MOST_QUERIES, SOMEBODY
 from tests.frontend.test_pages import words
 from tests.world import filling
 
@@ -62,6 +63,41 @@ def fields(page: str) -> dict[str, str]:
         for name in ("name", "was_owners", "was_packages")
     }
     return {name: match[1] for name, match in found.items() if match}
+
+
+def test_ones_own_groups_stand_first_and_lead_to_their_forms(
+    client: FlaskClient, jane: Visitor, database: Database
+) -> None:
+    with database.begin() as session:
+        groups.create(session, SOMEBODY, "alpha", ["foo"], ["zoe"])
+    page = jane.get("/groups").text
+    links = re.findall(r'<th scope="row"><a href="/groups/([^"]*)"', page)
+    assert links == ["tools", "jane/own", "alpha", "tools", "jane/own"]
+    assert set(re.findall(r'href="(/groups/[^"]*/edit)"', page)) == {"/groups/tools/edit", "/groups/jane/own/edit"}
+    assert 'href="/add-group"' in page
+    assert "Yours" not in words(jane.get("/groups?q=too").text)
+    assert 'href="/groups/tools/delete"' in jane.get("/groups/tools").text
+    assert "/edit" not in jane.get("/groups/alpha").text
+    zoe = words(Visitor(client, database, "newcomer").get("/groups").text)
+    assert "Yours" not in zoe
+    assert "New group" in zoe
+    with client.session_transaction(base_url="https://localhost") as cookie:
+        cookie.clear()
+    page = client.get("/groups", base_url="https://localhost").text
+    assert "/edit" not in page
+    assert "New group" not in words(page)
+
+
+def test_pages_with_forms_ask_few_queries(jane: Visitor, database: Database) -> None:
+    with filling(database) as world:
+        world.collection("eln", resolved=False)
+        for number in range(40):
+            groups.create(world.session, SOMEBODY, f"jane/g{number}", ["foo"], ["jane"])
+    for address in ("/groups", "/groups/tools", "/add-group", *FORMS, "/add-packages"):
+        jane.get(address)
+        with counting(database) as statements:
+            assert jane.get(address).status_code == 200
+        assert len(statements) <= MOST_QUERIES, (address, statements)
 
 
 def test_a_group_is_made_in_ones_own_namespace(jane: Visitor, database: Database) -> None:

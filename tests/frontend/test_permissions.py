@@ -24,15 +24,32 @@ HEADING = "## Who may do what"
 
 @dataclass(frozen=True)
 class Case:
-    """A request that its lowest role may make; `other` is the same of something that this person does not maintain."""
+    """A request that the lowest role which may make it can make with success."""
 
     path: str
     form: Mapping[str, str] = field(default_factory=dict)
-    other: str | None = None
+
+
+def group(name: str) -> dict[str, str]:
+    """The form of a group that has a package more than before."""
+    was = {"was_owners": "maintainer", "was_packages": "bash"}
+    return {"name": name, "owners": "maintainer", "packages": "bash zsh", **was}
 
 
 # By rule and method; RUNNING, GROUP and OTHER stand for numbers.
 CASES: dict[tuple[str, str], Case] = {
+    ("/add-group", "GET"): Case("/add-group"),
+    ("/add-group", "POST"): Case("/add-group", {"name": "new", "owners": "jack", "packages": "bash zsh"}),
+    ("/add-packages", "GET"): Case("/add-packages"),
+    ("/add-packages", "POST"): Case("/add-packages", {"packages": "zsh", "collection": "f43"}),
+    ("/groups/<name>/delete", "GET"): Case("/groups/core/delete"),
+    ("/groups/<name>/delete", "POST"): Case("/groups/core/delete"),
+    ("/groups/<name>/edit", "GET"): Case("/groups/core/edit"),
+    ("/groups/<name>/edit", "POST"): Case("/groups/core/edit", group("core")),
+    ("/groups/<namespace>/<name>/delete", "GET"): Case("/groups/maintainer/shells/delete"),
+    ("/groups/<namespace>/<name>/delete", "POST"): Case("/groups/maintainer/shells/delete"),
+    ("/groups/<namespace>/<name>/edit", "GET"): Case("/groups/maintainer/shells/edit"),
+    ("/groups/<namespace>/<name>/edit", "POST"): Case("/groups/maintainer/shells/edit", group("shells")),
     ("/build/<int:build_id>/cancel", "POST"): Case("/build/RUNNING/cancel"),
     ("/log", "GET"): Case("/log"),
     ("/package/<name>/edit", "POST"): Case("/package/bash/edit", {"manual_priority": "5"}),
