@@ -1,0 +1,130 @@
+"""Forms about groups and packages in a real browser: accessible in light and dark, and complete without JavaScript."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from frontend.app import create_app
+from koschei import users
+from koschei.config import Config
+from koschei.config.frontend import FrontendConfig
+from koschei.db.engine import Database
+from tests.frontend.sample import fill
+from tests.frontend.test_browser import ARGUMENTS, WIDTHS
+from tests.world import NOW, filling
+
+FORMS = (
+    "/groups",
+    "/user/jane",
+    "/packages?user=jane",
+    "/groups/toolchain",
+    "/add-group",
+    "/groups/toolchain/edit",
+    "/groups/toolchain/delete",
+    "/add-packages?packages=foo,bar&group=toolchain",
+)
+
+
+@pytest.fixture
+def site(config: Config, database: Database) -> Iterator[str]:
+    """The address of an application that takes everybody for jane."""
+    with filling(database) as world:
+        fill(world)
+    with database.begin() as session:
+        users.log_in(session, "jane")
+    plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
+    app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def faults(page: Page, axe: Axe, what: str) -> list[str]:
+    """What axe finds on a page, and whether it is too wide."""
+    results = axe.run(page)
+    found = [f"{what}: {results.generate_report()}"] if results.violations_count else []
+    wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return [*found, *([f"{what}: wider than the screen by {wider} px"] if wider > 0 else [])]
+
+
+@pytest.mark.slow
+def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, chromium: Browser) -> None:
+    axe = Axe()
+    found: list[str] = []
+    for scheme, width in WIDTHS.items():
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(f"{site}/login")
+        for path in FORMS:
+            assert page.goto(site + path)
+            found += faults(page, axe, f"{scheme} {path}")
+        page.goto(f"{site}/add-group")
+        page.get_by_label("Name", exact=True).fill("a b")
+        page.get_by_label("Packages", exact=True).fill("gcc <nix>")
+        page.get_by_role("button", name="Make group").click()
+        assert page.get_by_text("Invalid package list").is_visible()
+        found += faults(page, axe, f"{scheme} mistakes")
+        context.close()
+    assert found == []
+
+
+@pytest.mark.slow
+def test_a_group_lives_and_dies_without_javascript_and_two_people_do_not_undo_each_other(
+    site: str, chromium: Browser
+) -> None:
+    page = chromium.new_context(java_script_enabled=False).new_page()
+    page.goto(f"{site}/login?next=/groups")
+    page.get_by_role("link", name="New group").click()
+    page.get_by_label("Name", exact=True).fill("shells")
+    page.get_by_label("Packages", exact=True).fill("bash, zsh\nnix")
+    page.get_by_role("button", name="Make group").click()
+    assert page.get_by_text("Packages don't exist: nix").is_visible()
+    page.get_by_label("Packages", exact=True).fill("bash zsh")
+    page.get_by_role("button", name="Make group").click()
+    page.wait_for_url("**/groups/jane/shells")
+    assert page.get_by_text("Group created with 2 packages.").is_visible()
+
+    page.get_by_role("link", name="Edit the group").click()
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_label("Packages", exact=True).fill("bash zsh tmux")
+    other.get_by_role("button", name="Save group").click()
+    assert other.get_by_text("Group modified: 1 package added, 0 removed; it has 3 packages.").is_visible()
+    page.get_by_label("Packages", exact=True).fill("zsh")
+    page.get_by_role("button", name="Save group").click()
+    assert page.get_by_text("They added packages: tmux.").is_visible()
+    assert page.get_by_label("Packages", exact=True).input_value().split() == ["tmux", "zsh"]
+    page.get_by_role("button", name="Save group").click()
+    assert page.get_by_text("Group modified: 0 packages added, 1 removed; it has 2 packages.").is_visible()
+
+    page.get_by_role("link", name="add packages", exact=True).click()
+    page.get_by_label("Packages", exact=True).fill("busybox")
+    page.get_by_role("button", name="Add packages").click()
+    page.wait_for_url("**/package/busybox?**")
+    assert page.get_by_text("They are in the group jane/shells.").is_visible()
+
+    page.goto(f"{site}/groups/jane/shells")
+    page.get_by_role("link", name="delete it").click()
+    assert page.get_by_text("The 3 packages in it stay").is_visible()
+    page.get_by_role("button", name="Delete group jane/shells").click()
+    page.wait_for_url("**/groups")
+    assert page.get_by_text("Group jane/shells deleted.").is_visible()
+    assert not page.get_by_role("link", name="jane/shells").is_visible()
