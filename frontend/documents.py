@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 # They are links to docs/, so that wheels carry them.
-FOLDER = Path(__file__).parent / "documents"
+FOLDER = Path(__file__).parent / "guides"
 # By their names in addresses; the first one is what /documentation opens with.
 TITLES = {
     "user-guide": "User guide",
