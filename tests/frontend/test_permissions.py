@@ -162,24 +162,24 @@ MAY = {
 }
 
 
-@pytest.mark.parametrize("kind", [None, Role.USER, Role.MAINTAINER, Role.ADMIN], ids=str)
 @pytest.mark.parametrize(("rule", "method"), sorted(CASES))
 def test_what_happens_is_what_the_table_says(
-    app: Flask,
-    visitors: dict[Role | None, Visitor],
-    numbers: dict[str, str],
-    kind: Role | None,
-    rule: str,
-    method: str,
+    app: Flask, visitors: dict[Role | None, Visitor], numbers: dict[str, str], rule: str, method: str
 ) -> None:
-    allowed = kind in MAY[guarded(app)[rule, method]]
-    status = ask(visitors[kind], method, CASES[rule, method], numbers)
-    if allowed and kind is not None:
-        assert status in (200, 303)
-    elif kind is None:
-        assert status in ((302,) if not allowed else (200, 303, 400))
-    else:
-        assert status == 403
+    may = MAY[guarded(app)[rule, method]]
+    for kind in visitors.keys() - may:
+        status = ask(visitors[kind], method, CASES[rule, method], numbers)
+        assert status == (302 if kind is None else 403), kind
+    # What one has done cannot be done again, mostly: so only the lowest of those who may tries it in this world.
+    lowest = next(kind for kind in visitors if kind in may and kind is not None)
+    assert ask(visitors[lowest], method, CASES[rule, method], numbers) in (200, 303), lowest
+
+
+@pytest.mark.parametrize(("rule", "method"), sorted(CASES))
+def test_who_administers_may_do_everything(
+    visitors: dict[Role | None, Visitor], numbers: dict[str, str], rule: str, method: str
+) -> None:
+    assert ask(visitors[Role.ADMIN], method, CASES[rule, method], numbers) in (200, 303)
 
 
 CHANGING = sorted(key for key in CASES if key[1] not in READING)
