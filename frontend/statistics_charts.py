@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from frontend import charts
@@ -92,9 +93,8 @@ def lag(period: Period, times: Sequence[Times]) -> Chart:
         Series("until answered", "line-accent", [_minutes(part.waiting) for part in times]),
         Series("resolving", "line-soft", [_minutes(part.resolving) for part in times]),
     ]
-    written = about(period, "Age of a repository when all is resolved", words)
-    written = About(written.title, written.words, written.labels, written.ends, written.head, _duration)
-    return charts.lines(written, series, steps=MINUTES, least=10)
+    in_minutes = replace(about(period, "Age of a repository when all is resolved", words), write=_duration)
+    return charts.lines(in_minutes, series, steps=MINUTES, least=10)
 
 
 def _minutes(value: timedelta | None) -> float | None:
