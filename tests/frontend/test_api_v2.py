@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from demo.postgres import Postgres
 from frontend.api_v2.openapi import document
 from frontend.app import create_app
 from koschei import groups
@@ -27,11 +29,33 @@ SOMEBODY = Actor(Environment.ADMIN, "operator")
 V2 = "/api/v2"
 
 
-@pytest.fixture
-def built(database: Database) -> dict[str, int]:
-    """Two collections with packages in all states; the numbers of some builds."""
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres, migrated_template: str) -> Iterator[tuple[Database, dict[str, int]]]:
+    """A database for all tests of this module, which only read, with two collections and packages in all states."""
+    name = "read_by_api_v2"
+    database = Database(postgres.create_database(name, migrated_template))
     with filling(database) as world:
-        return fill(world)
+        numbers = fill(world)
+    yield database, numbers
+    database.dispose()
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def built(filled: tuple[Database, dict[str, int]]) -> dict[str, int]:
+    """The numbers of some builds."""
+    return filled[1]
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The filled database for tests that ask for its builds; an empty one for the others."""
+    if "built" in request.fixturenames:
+        yield request.getfixturevalue("filled")[0]
+        return
+    empty = Database(request.getfixturevalue("database_url"))
+    yield empty
+    empty.dispose()
 
 
 def fill(world: World) -> dict[str, int]:

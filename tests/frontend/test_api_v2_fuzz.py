@@ -49,7 +49,7 @@ CHECKS = [
 ]
 PLAIN = {"Accept-Encoding": "identity"}
 fuzzed = settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,
