@@ -191,6 +191,7 @@ def install(app: Flask, made_with: Frontend) -> None:
     @app.after_request
     def pages_are_fresh(response: Response) -> Response:
         if request.endpoint != "static":
+            # And without validators: times, pulses and the reader's name make each page another one.
             response.headers.setdefault("Cache-Control", "no-cache")
             _remember(response)
         return response
