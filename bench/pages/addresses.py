@@ -103,7 +103,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     ),
     "badges.svg": ("/badge/{collection}/{package}.svg",),
     "badges.png": ("/badge/{collection}/{package}.png",),
-    "bugreport.report": ("/bugreport/{failing}", "/bugreport/{unresolved}"),
+    "bugreport.report": ("/bugreport/{reportable}?collection={reportable_in}",),
     "diff.difference": (
         "/collections/diff/{collection}/{other_collection}",
         "/collections/diff/{collection}/{other_collection}?here=ok&there=failing",

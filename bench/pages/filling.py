@@ -69,7 +69,9 @@ class Filling:
         for number, release in enumerate(RELEASES, 1):
             newest, broken = self.repository(self.now, number), release.name == "eln"
             tags = (f"{release.name}", release.name, f"{release.name}-build")
-            collections.append(row(number, release.order, release.name, release.title, *tags, newest, not broken))
+            bugs = ("Fedora", release.name.removeprefix("f"))
+            names = (release.name, release.title, *tags, *bugs)
+            collections.append(row(number, release.order, *names, newest, not broken))
             for i in range(1500):
                 at = start + SPAN * i / 1499
                 repositories.append(
@@ -78,7 +80,8 @@ class Filling:
                         self.sizes.packages - 400, 400, i * 7 % 500,
                     )
                 )  # fmt: skip
-        columns = "id order name display_name target dest_tag build_tag latest_repo_id latest_repo_resolved"
+        columns = "id order name display_name target dest_tag build_tag bugzilla_product bugzilla_version"
+        columns += " latest_repo_id latest_repo_resolved"
         self.copy("collection", columns, collections)
         columns = "collection_id repo_id base_resolved started finished resolved unresolved changed"
         self.copy("repository_resolution", columns, dict.fromkeys(repositories))

@@ -45,8 +45,8 @@ QUERIES = {
     "user": 'SELECT name FROM "user" ORDER BY md5(name) LIMIT 1',
     "admin": 'SELECT name FROM "user" ORDER BY admin DESC, id LIMIT 1',
 }
-# Rows of several names, each known by its column: the update that most builds had, and a collection that had it; and
-# something that was added to a build.
+# Rows of several names, each known by its column: the update that most builds had, and a collection that had it; a
+# package that can be reported; and something that was added to a build.
 ROWS = (
     """
     SELECT p.name AS step, p.epoch AS step_epoch1, p.version AS step_version1, p.release AS step_release1,
@@ -57,6 +57,10 @@ ROWS = (
     JOIN dependency AS p ON p.id = most.prev_dep_id JOIN dependency AS c ON c.id = most.curr_dep_id
     JOIN build AS b ON b.id = most.build_id JOIN package AS k ON k.id = b.package_id
     JOIN collection AS o ON o.id = k.collection_id""",
+    """
+    SELECT k.name AS reportable, o.name AS reportable_in
+    FROM package AS k JOIN collection AS o ON o.id = k.collection_id
+    WHERE k.state = 'failing' ORDER BY o.bugzilla_product IS NULL, k.id LIMIT 1""",
     """
     SELECT c.name AS added, c.version AS added_version, c.release AS added_release
     FROM applied_change AS a JOIN dependency AS c ON c.id = a.curr_dep_id

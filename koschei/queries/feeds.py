@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, text, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, text, true
+from sqlalchemy.orm import Session, aliased
 
 from koschei.model import Collection, Package, PackageStateChange
 from koschei.queries import maintainers, packages
@@ -17,6 +17,8 @@ from koschei.rules.states import PackageState
 Which = ColumnElement[bool]
 WITHIN = timedelta(days=30)
 """A feed of many packages goes back so far: who reads it less often has other worries."""
+
+CANDIDATES = 400
 
 # The problems that were known when a package became unresolved: the newest answer until then. It is stored in the same
 # transaction, a moment before or after.
@@ -79,25 +81,48 @@ def news(
 
     `since`: only what is newer, so that a feed of many packages need not look through all that ever happened.
     """
-    change = PackageStateChange
-    broke = and_(change.new.in_(BROKEN), change.prev.not_in(BROKEN))
-    mended = and_(change.new == PackageState.OK, change.prev.in_(BROKEN))
     by_id = {collection.id: collection for collection in collections}
-    query = (
-        select(change, Package.name, Package.collection_id)
-        .join(Package, Package.id == change.package_id)
-        .where(which, Package.collection_id.in_(by_id), or_(broke, mended))
-        .order_by(change.timestamp.desc(), change.id.desc())
-        .limit(limit)
-    )
-    if since is not None:
-        query = query.where(change.timestamp > since)
-    rows = session.execute(query).all()
+    here = and_(which, Package.collection_id.in_(by_id))
+    rows = [] if since is None else _read(session, _among_newest(since), here, limit)
+    if len(rows) < limit:
+        newer = true() if since is None else PackageStateChange.timestamp > since
+        rows = _read(session, select(PackageStateChange).where(_told(), newer), here, limit)
     reasons = _reasons(session, [row for row, _, _ in rows])
     return [
         News(row.id, name, by_id[place], row.prev, row.new, row.timestamp, row.build_id, reasons.get(row.id, ""))
         for row, name, place in rows
     ]
+
+
+def _told() -> ColumnElement[bool]:
+    """Whether a change of state is news."""
+    change = PackageStateChange
+    broke = and_(change.new.in_(BROKEN), change.prev.not_in(BROKEN))
+    return or_(broke, and_(change.new == PackageState.OK, change.prev.in_(BROKEN)))
+
+
+def _among_newest(since: datetime) -> Select[PackageStateChange]:
+    """The newest changes of all. Among them there are enough of a feed of very many packages, and they are read
+    backwards from the last one; few packages are sooner asked one by one.
+    """
+    change = PackageStateChange
+    query = select(change).where(_told(), change.timestamp > since)
+    return query.order_by(change.timestamp.desc(), change.id.desc()).limit(CANDIDATES)
+
+
+def _read(
+    session: Session, changes: Select[PackageStateChange], here: Which, limit: int
+) -> Sequence[Row[PackageStateChange, str, int]]:
+    """The newest of these changes that are of such packages."""
+    change = aliased(PackageStateChange, changes.subquery())
+    query = (
+        select(change, Package.name, Package.collection_id)
+        .join(Package, Package.id == change.package_id)
+        .where(here)
+        .order_by(change.timestamp.desc(), change.id.desc())
+        .limit(limit)
+    )
+    return session.execute(query).all()
 
 
 def _reasons(session: Session, changes: Sequence[PackageStateChange]) -> dict[int, str]:
