@@ -18,7 +18,7 @@ from frontend.filters import plural
 from frontend.forms import Names, NamesField
 from koschei import groups
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from koschei.groups import NAME, GroupDetail, GroupEdit
+from koschei.groups import NAME, GroupContent, GroupEdit
 from koschei.rules.names import LONGEST_NAME, listed
 
 blueprint = Blueprint("group_forms", __name__)
@@ -37,7 +37,7 @@ class Vanished(NotFoundError):  # noqa: N818 - it is no mistake of anybody's
 class Meanwhile(Exception):  # noqa: N818
     """Somebody else changed the group since the form was made; `now` is how it is."""
 
-    def __init__(self, now: GroupDetail) -> None:
+    def __init__(self, now: GroupContent) -> None:
         self.now = now
 
 
@@ -146,7 +146,7 @@ def _full_name(name: str, namespace: str | None) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 
-def _editable(session: Session, full_name: str, *, lock: bool = False) -> GroupDetail:
+def _editable(session: Session, full_name: str, *, lock: bool = False) -> GroupContent:
     """The group as it is. Errors: Vanished, and NotAllowedError for a person who may not edit it."""
     try:
         group = groups.find(session, full_name, lock=lock)
@@ -158,10 +158,10 @@ def _editable(session: Session, full_name: str, *, lock: bool = False) -> GroupD
             f"Only the maintainers of the group {full_name}, and people who administer Koschei, may change it. "
             "You are logged in, but not one of them."
         )
-    return groups.detail(session, full_name)
+    return groups.content(session, group)
 
 
-def _content(group: GroupDetail, packages: Sequence[str], owners: Sequence[str]) -> dict[str, str]:
+def _content(group: GroupContent, packages: Sequence[str], owners: Sequence[str]) -> dict[str, str]:
     """The fields of the form for a group, with this content."""
     return {
         "name": group.name.rpartition("/")[2],
@@ -177,7 +177,7 @@ def _compared(before: Sequence[str], after: Sequence[str]) -> tuple[list[str], l
     return sorted(set(after) - set(before)), sorted(set(before) - set(after))
 
 
-def _differences(form: GroupForm, now: GroupDetail) -> list[Difference]:
+def _differences(form: GroupForm, now: GroupContent) -> list[Difference]:
     """What changed since the form was made."""
     pairs = (
         ("packages", form.was_packages.names, now.packages),
@@ -187,7 +187,7 @@ def _differences(form: GroupForm, now: GroupDetail) -> list[Difference]:
     return [difference for difference in found if difference.added or difference.removed]
 
 
-def _ask_again(form: GroupForm, now: GroupDetail) -> ResponseReturnValue:
+def _ask_again(form: GroupForm, now: GroupContent) -> ResponseReturnValue:
     """The form with both persons' changes in it."""
     differences = _differences(form, now)
     packages = _merged(form.was_packages.names, form.packages.names, now.packages)
@@ -204,7 +204,7 @@ def _merged(was: Sequence[str], mine: Sequence[str], theirs: Sequence[str]) -> l
     return sorted((set(theirs) | set(added)) - set(removed))
 
 
-def _refused(form: GroupForm, error: Exception, group: GroupDetail | None = None) -> ResponseReturnValue:
+def _refused(form: GroupForm, error: Exception, group: GroupContent | None = None) -> ResponseReturnValue:
     """The form with what the operation said beside the field that it is about."""
     match error:
         case AlreadyExistsError():
@@ -217,7 +217,7 @@ def _refused(form: GroupForm, error: Exception, group: GroupDetail | None = None
 
 
 def _page(
-    form: GroupForm, status: int = 200, group: GroupDetail | None = None, meanwhile: Sequence[Difference] = ()
+    form: GroupForm, status: int = 200, group: GroupContent | None = None, meanwhile: Sequence[Difference] = ()
 ) -> ResponseReturnValue:
     page = render_template(
         "group_form.html",

@@ -49,6 +49,15 @@ class GroupDetail:
 
 
 @dataclass(frozen=True)
+class GroupContent:
+    """What people can change about a group, by name."""
+
+    name: str
+    maintainers: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class GroupEdit:
     """What to change about a group; None leaves a thing alone.
 
@@ -110,12 +119,6 @@ def summaries(session: Session) -> list[GroupSummary]:
 def detail(session: Session, full_name: str) -> GroupDetail:
     """Everything about one group. Errors as `find`."""
     group = find(session, full_name)
-    maintainers = session.scalars(
-        select(User.name)
-        .join(GroupACL, GroupACL.user_id == User.id)
-        .where(GroupACL.group_id == group.id)
-        .order_by(User.name)
-    )
     alive = exists().where(Package.base_id == BasePackage.id, ~Package.blocked)
     members = session.execute(
         select(BasePackage.name, alive)
@@ -125,10 +128,21 @@ def detail(session: Session, full_name: str) -> GroupDetail:
     ).all()
     return GroupDetail(
         group.full_name,
-        tuple(maintainers),
+        _maintainers(session, group.id),
         tuple(name for name, _ in members),
         tuple(name for name, unblocked in members if not unblocked),
     )
+
+
+def content(session: Session, group: PackageGroup) -> GroupContent:
+    """What is in a group, and who maintains it."""
+    members = (
+        select(BasePackage.name)
+        .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
+        .where(PackageGroupRelation.group_id == group.id)
+        .order_by(BasePackage.name)
+    )
+    return GroupContent(group.full_name, _maintainers(session, group.id), tuple(session.scalars(members)))
 
 
 def described(session: Session, full_name: str) -> str:
@@ -262,6 +276,11 @@ def _bases(session: Session, packages: Iterable[str]) -> dict[str, int]:
     if unknown:
         raise unknown_packages(session, unknown)
     return found
+
+
+def _maintainers(session: Session, group_id: int) -> tuple[str, ...]:
+    query = select(User.name).join(GroupACL, GroupACL.user_id == User.id).where(GroupACL.group_id == group_id)
+    return tuple(session.scalars(query.order_by(User.name)))
 
 
 def _people(names: Iterable[str]) -> list[str]:
