@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from admin.context import Admin
 from admin.output import dry_run_is_on, say
 from admin.progress import progress
-from koschei import group_sources, groups, packages
+from koschei import downloads, group_sources, groups, packages
 from koschei.errors import InvalidInputError, NotAllowedError
 
 FILE = click.File("rb")
@@ -28,10 +28,10 @@ def name_of(file: BinaryIO) -> str:
 def names_in(file: BinaryIO) -> list[str]:
     """Names of packages in an opened file: separated by white space, or a JSON list. It may name none."""
     where = name_of(file)
-    data = file.read(group_sources.LARGEST + 1)
-    if len(data) > group_sources.LARGEST:
-        raise InvalidInputError(f"{where} is longer than the {group_sources.LARGEST} bytes that a list may have")
-    return group_sources.parse_names(group_sources.decode(data, where), where)
+    data = file.read(downloads.LARGEST + 1)
+    if len(data) > downloads.LARGEST:
+        raise InvalidInputError(f"{where} is longer than the {downloads.LARGEST} bytes that a list may have")
+    return group_sources.parse_names(downloads.decode(data, where), where)
 
 
 def confirm(question: str) -> None:
