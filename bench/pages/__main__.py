@@ -144,7 +144,7 @@ def worker_of(port: int) -> int:
 
 def fault(visit: Visit) -> str:
     """What is wrong with the figures of a visit; nothing if all is well."""
-    if visit.status >= 400:
+    if visit.status >= 400 and visit.status != 401:
         return f"status {visit.status}"
     if visit.path.startswith(UNLIMITED):
         return ""

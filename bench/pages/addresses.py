@@ -24,6 +24,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
         "/packages?order_by=-started&untracked=1",
         "/packages?order_by=state-{collection}&after={package}&key=3",
         "/packages?running=1",
+        "/packages?user={busiest_user}",
         "/packages?after={package}",
         "/packages?group={largest_group}",
         "/packages?group={group}&state=failing",
@@ -53,6 +54,10 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
         "/groups/{largest_group}?order_by=current_priority",
     ),
     "groups.of_namespace": ("/groups/{own_group}",),
+    "group_forms.edit": ("/groups/{group}/edit", "/groups/{largest_group}/edit", "/groups/{own_group}/edit"),
+    "group_forms.delete": ("/groups/{own_group}/delete",),
+    "stats.stats": ("/stats", "/stats?days=365", "/stats?collection={collection}"),
+    "audit.log": ("/log", "/log?user={user}", "/log?package={package}", "/log?environment=frontend"),
     "groups.user": ("/user/{user}", "/user/{busiest_user}", "/user/somebody-unknown"),
     "search.search": (
         "/search?q=rust",

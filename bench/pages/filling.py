@@ -13,6 +13,8 @@ from bench.pages import names
 from bench.pages.copying import NULL, copy, moment, row
 from bench.pages.dependencies import Binaries, applied, key, unapplied
 from bench.pages.history import COMPLETE, DAY, FAILED, RELEASES, RUNNING, SPAN, Past, Present, Sizes, happened
+from koschei import statistics
+from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.schema import upgrade
 from koschei.messaging.events import PACKAGE_STATE_CHANGE
@@ -280,6 +282,9 @@ def fill(url: str, sizes: Sizes, now: datetime, say: Callable[[str], None]) -> N
     try:
         with database.engine.begin() as connection:
             Filling(connection, sizes, now, say).everything()
+        say("statistics")
+        while statistics.refresh(database, Config(), now).behind:
+            pass
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             say("vacuum")
             connection.execute(text("VACUUM ANALYZE"))

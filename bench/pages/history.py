@@ -151,7 +151,7 @@ def _builds(package: Present, number: int, now: float, chance: Random) -> list[P
             if was != became:
                 package.moves.append((moment + 3600, was, became, build))
             package.complete, before = build, moment
-    package.last = found[-1] if found else None
+    package.last = package.complete
     if found and chance.random() < 0.0005 and package.tracked and not package.blocked:
         package.running = package.last = Past(
             now - 3 * 3600 * chance.random(), package.id, RUNNING, False, version, None
