@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -22,7 +19,7 @@ from koschei.db.engine import Database
 from koschei.model import LogEntry, User
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.persons import csrf_token
-from tests.support import wait_until
+from tests.frontend.provider import serving
 from tests.world import NOW, filling
 
 OUTSIDE = "http://localhost:1234"
@@ -44,33 +41,14 @@ def client_for(config: Config, database: Database, now: Any = lambda: NOW) -> Fl
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
     """The address of a real provider of OpenID Connect, with its own process."""
-    port = free_ports(1)[0]
     people = [
         {"sub": "1", "nickname": "jane", "groups": ["sysadmin-koschei", "packager"]},
         {"sub": "2", "nickname": "jack", "groups": ["packager"]},
         {"sub": "3", "nickname": "no such name!", "groups": []},
         {"sub": "4", "email": "nameless@example.org"},
     ]
-    options = [word for person in people for word in ("--user-claims", json.dumps(person))]
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "-p", str(port), "-H", "localhost", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://localhost:{port}"
-    try:
-        wait_until(lambda: answers(address))
+    with serving(people) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/.well-known/openid-configuration").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def come_back(client: FlaskClient, subject: str, path: str = "/login", **form: str) -> Any:
