@@ -155,6 +155,9 @@ class GroupBody(Body):
     packages: Annotated[
         list[Name] | None, Field(min_length=1, max_length=MOST_MEMBERS, description="All its packages, from now on.")
     ] = None
+    maintainers: Annotated[
+        list[Name] | None, Field(min_length=1, max_length=100, description="All who may change it, from now on.")
+    ] = None
     name: Annotated[Name | None, Field(description="Another name; its namespace stays.")] = None
 
 
@@ -175,7 +178,7 @@ def change_users_group(namespace: str, name: str, body: GroupBody) -> Done:
 def _change_group(full_name: str, body: GroupBody) -> Done:
     with edit() as session, wrong_names():
         _check_maintainer(session, full_name)
-        wish = GroupEdit(name=body.name, packages=body.packages)
+        wish = GroupEdit(name=body.name, packages=body.packages, maintainers=body.maintainers)
         return Done(messages=groups.edit(session, actor(), full_name, wish))
 
 
@@ -190,7 +193,7 @@ def delete_group(namespace: str, name: str) -> None:
 
 def _check_maintainer(session: Session, full_name: str) -> PackageGroup:
     try:
-        group = groups.find(session, full_name)
+        group = groups.find(session, full_name, lock=True)
     except NotFoundError:
         raise NotFoundError(f"There is no group {full_name}. It may have been renamed or deleted") from None
     if not api_groups.maintained_by(session, group.id, bearer().user):

@@ -136,6 +136,9 @@ def test_a_group_is_made_changed_and_deleted(call: Call, client: FlaskClient, da
     assert call("PUT", "/groups/jane/xml", {"packages": ["theirs"], "name": "markup"})["messages"]
     assert (client.get(f"{V2}/groups/jane/markup").json or {})["members"] == ["theirs"]
     call("PUT", "/groups/jane/markup", {"name": "own"}, status=409)
+    call("PUT", "/groups/jane/markup", {"maintainers": []}, status=400)
+    call("PUT", "/groups/jane/markup", {"maintainers": ["jane", "bob"]})
+    assert (client.get(f"{V2}/groups/jane/markup").json or {})["maintainers"] == ["bob", "jane"]
     call("DELETE", "/groups/jane/markup", status=204)
     call("DELETE", "/groups/jane/markup", status=404)
     assert client.get(f"{V2}/groups/jane/markup").status_code == 404
