@@ -77,11 +77,12 @@ def _group(full_name: str, values: dict[str, str], endpoint: str) -> str:
     if group is None:
         raise NotFoundError(f"There is no group “{full_name}”. It may have been renamed or deleted.")
     place = package_list.Place(endpoint, values, SortBy.STATE)
+    line = groups.lines(session, [group], [c.id for c in choice.chosen])[0]
     return render_template(
         "group.html",
         around=context.surroundings(),
-        line=groups.lines(session, [group], [c.id for c in choice.chosen])[0],
-        listing=package_list.listed(package_list.read_filters(place), [group.id]),
+        line=line,
+        listing=package_list.listed(package_list.read_filters(place), [group.id], tracked=line.tracked),
     )
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from koschei.model import GroupACL, Package, PackageGroup, PackageGroupRelation, User
+from koschei.model import GroupACL, PackageGroup, PackageGroupRelation, User
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
-from koschei.queries.packages import in_groups
 from koschei.rules.states import PackageState
 
 # So many packages are sooner looked up than found among all; for more, PostgreSQL had better read them all at once.
@@ -49,12 +48,13 @@ class Cursor:
 @dataclass(frozen=True)
 class Line:
     """A group in a list. `packages`: members that are not blocked everywhere; `counts`: those that are tracked and not
-    blocked, by collection and state.
+    blocked, by collection and state; `tracked`: how many those are, None where nobody counted.
     """
 
     group: PackageGroup
     packages: int
     counts: Mapping[int, Counts]
+    tracked: int | None
     maintainers: tuple[str, ...]
 
 
@@ -121,13 +121,9 @@ def lines(session: Session, groups: Sequence[PackageGroup], collection_ids: Sequ
     ids = [group.id for group in groups]
     if not ids:
         return []
-    sizes = _sizes(session, ids)
-    counts = _counts(session, ids, collection_ids, by_index=sum(sizes.values()) <= LOOKED_UP)
+    states = _states(session, ids, collection_ids)
     people = maintainers(session, ids)
-    return [
-        Line(group, sizes.get(group.id, 0), counts.get(group.id, {}), tuple(people.get(group.id, ())))
-        for group in groups
-    ]
+    return [Line(group, *states.get(group.id, (0, {}, 0)), tuple(people.get(group.id, ()))) for group in groups]
 
 
 def maintainers(session: Session, group_ids: Sequence[int]) -> dict[int, list[str]]:
@@ -144,38 +140,50 @@ def maintainers(session: Session, group_ids: Sequence[int]) -> dict[int, list[st
     return found
 
 
-def _sizes(session: Session, group_ids: Sequence[int]) -> dict[int, int]:
-    # Each is looked up by index: joined (without OFFSET they are), PostgreSQL would rather read all packages.
-    alive = exists(
-        select(Package.id)
-        .where(Package.base_id == PackageGroupRelation.base_id, Package.state != PackageState.BLOCKED)
-        .offset(0)
-    )
-    query = (
-        select(PackageGroupRelation.group_id, func.count())
-        .where(PackageGroupRelation.group_id.in_(group_ids), alive)
-        .group_by(PackageGroupRelation.group_id)
-    )
-    return dict(session.execute(query).all())
+# Which states a package has in which collections, as one number: so the packages of many groups are told apart once,
+# and each group only counts numbers. `ALIVE`: it is not blocked everywhere.
+STATES = (PackageState.OK, PackageState.FAILING, PackageState.UNRESOLVED, PackageState.UNKNOWN)
+COLLECTIONS_AT_ONCE = 62 // len(STATES)
+ALIVE = 1 << 62
+COUNTS = """
+    WITH one AS (
+        SELECT base_id, bit_or({alive} | coalesce(1::bigint << ({states} * (array_position(
+                   CAST(:collections AS bigint[]), collection_id) - 1) + CASE state {codes} END), 0)) AS states
+        FROM package WHERE state <> 'blocked' {looked_up} GROUP BY base_id)
+    SELECT r.group_id, one.states, count(*) AS number
+    FROM package_group_relation AS r JOIN one ON one.base_id = r.base_id
+    WHERE r.group_id = ANY(CAST(:groups AS bigint[])) GROUP BY r.group_id, one.states
+"""
+# As an array, packages are looked up by index; joined, PostgreSQL would rather read all of them.
+LOOK_UP = """AND base_id = ANY(ARRAY(
+    SELECT base_id FROM package_group_relation WHERE group_id = ANY(CAST(:groups AS bigint[]))))"""
+CODES = " ".join(f"WHEN '{state}' THEN {code}" for code, state in enumerate(STATES))
+ALL_READ, LOOKED_UP_ONLY = (
+    text(COUNTS.format(alive=ALIVE, states=len(STATES), codes=CODES, looked_up=part)) for part in ("", LOOK_UP)
+)
 
 
-def _counts(
-    session: Session, group_ids: Sequence[int], collection_ids: Sequence[int], *, by_index: bool
-) -> dict[int, dict[int, Counts]]:
-    query = (
-        select(PackageGroupRelation.group_id, Package.collection_id, Package.state, func.count())
-        .join(Package, Package.base_id == PackageGroupRelation.base_id)
-        .where(
-            PackageGroupRelation.group_id.in_(group_ids),
-            in_groups(group_ids) if by_index else true(),
-            Package.collection_id.in_(collection_ids),
-            Package.state.not_in((PackageState.BLOCKED, PackageState.UNTRACKED)),
-        )
-        .group_by(PackageGroupRelation.group_id, Package.collection_id, Package.state)
-    )
-    found: dict[int, dict[int, Counts]] = {}
-    for group_id, collection_id, state, number in session.execute(query):
-        found.setdefault(group_id, {}).setdefault(collection_id, {})[state] = number
+def _states(
+    session: Session, group_ids: Sequence[int], collection_ids: Sequence[int]
+) -> dict[int, tuple[int, dict[int, Counts], int | None]]:
+    """Of each group: its packages that are not blocked everywhere, their states, and how many have any in these."""
+    members = select(func.count()).where(PackageGroupRelation.group_id.in_(group_ids))
+    query = LOOKED_UP_ONLY if session.execute(members).scalar_one() <= LOOKED_UP else ALL_READ
+    found: dict[int, tuple[int, dict[int, Counts], int | None]] = {}
+    for first in range(0, max(len(collection_ids), 1), COLLECTIONS_AT_ONCE):
+        some = list(collection_ids[first : first + COLLECTIONS_AT_ONCE])
+        for group_id, states, number in session.execute(query, {"groups": list(group_ids), "collections": some}):
+            alive, counts, tracked = found.get(group_id, (0, {}, 0))
+            rest = states & ~ALIVE
+            # A package that is tracked in two parts would be counted twice.
+            tracked = None if first or tracked is None else tracked + (number if rest else 0)
+            found[group_id] = (alive + (0 if first else number), counts, tracked)
+            while rest:
+                place = (rest & -rest).bit_length() - 1
+                here = counts.setdefault(some[place // len(STATES)], {})
+                state = STATES[place % len(STATES)]
+                here[state] = here.get(state, 0) + number
+                rest &= rest - 1
     return found
 
 

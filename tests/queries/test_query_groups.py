@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -123,3 +124,26 @@ def test_a_group_is_found_by_its_full_name_only(database: Database) -> None:
             assert group is not None
             assert group.full_name == name
         assert groups.find(session, "bob/tools") is None
+
+
+def test_counts_are_the_same_however_they_are_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with filling(database) as world:
+        collections = [world.collection(f"f{number}", order=number) for number in range(40, 44)]
+        for number, collection in enumerate(collections):
+            for name in ("a", "b", "c", "d"):
+                package = world.package(name, collection, blocked=name == "c", tracked=name != "d")
+                state = BuildState.FAILED if number % 2 and name == "a" else BuildState.COMPLETE
+                world.build(package, state, 5)
+        changing.create(world.session, SOMEBODY, "abcd", ["a", "b", "c", "d"])
+    with database.read() as session:
+        found = groups.page(session, Wanted(), None, 5).groups
+        ids = [collection.id for collection in collections]
+        (line,) = groups.lines(session, found, ids)
+        assert (line.packages, line.tracked) == (3, 2)
+        assert line.counts[ids[0]] == {PackageState.OK: 2}
+        assert line.counts[ids[1]] == {PackageState.OK: 1, PackageState.FAILING: 1}
+        assert groups.lines(session, found, [])[0].counts == {}
+        monkeypatch.setattr(groups, "LOOKED_UP", 0)
+        assert groups.lines(session, found, ids) == [line]
+        monkeypatch.setattr(groups, "COLLECTIONS_AT_ONCE", 3)
+        assert groups.lines(session, found, ids) == [replace(line, tracked=None)]
