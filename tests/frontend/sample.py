@@ -57,7 +57,7 @@ GOOD = {"x86_64": 2, "aarch64": 2, "s390x": 2}
 BAD = {"x86_64": 5, "aarch64": 3, "s390x": 3}
 
 
-def fill(world: World) -> None:
+def fill(world: World, *, pretty: bool = False) -> None:
     """Three releases, one of them with a broken base buildroot."""
     rawhide = world.collection(
         "f44", "Fedora Rawhide", order=150, bugzilla_product="Fedora", bugzilla_version="rawhide"
@@ -78,13 +78,17 @@ def fill(world: World) -> None:
     world.notice("Koji will be moved to new hardware on Saturday from 08:00 to 12:00 UTC. No builds run meanwhile.")
     for name, interval in (("build-resolver", 30), ("polling", 1200), ("repo-resolver", 30), ("scheduler", 10)):
         world.service(name, 0.005, interval=interval)
-    world.service("watcher", 2.5, interval=5, error="The message bus refused the connection", error_since=ago(2.6))
+    if pretty:
+        world.service("watcher", interval=5)
+    else:
+        world.service("watcher", 2.5, interval=5, error="The message bus refused the connection", error_since=ago(2.6))
     chance = random.Random(20260514)
     for collection in (rawhide, stable, eln):
         for name in NAMES:
             one(world, collection, name, chance)
     spoiled(world, rawhide)
-    hostile(world, rawhide)
+    if not pretty:
+        hostile(world, rawhide)
     group_some(world)
     maintained(world)
     fill_statistics(world, [rawhide, stable, eln], NAMES)

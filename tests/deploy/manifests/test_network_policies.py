@@ -66,6 +66,8 @@ def test_a_component_gets_out_to_what_it_needs(component: str) -> None:
         expected |= KOJI
     if component in ("watcher", "admin"):
         expected |= BUS
+    if component == "frontend":
+        expected |= {443}  # the provider that knows who people are
     assert {port for _, port in allowed(component, "egress")} == expected
 
 
