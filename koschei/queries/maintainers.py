@@ -85,8 +85,10 @@ def said_of(session: Session, user_name: str) -> Said:
     return Said() if row is None else Said(row[2], row.last_good, row.error)
 
 
-def are_of(user_name: str) -> ColumnElement[bool]:
+def are_of(user_name: str, *, few: bool = False) -> ColumnElement[bool]:
     """Whether packages are somebody's: by the source, or in a group that the person maintains or that bears the name.
+
+    `few`: they are among a few in question, however many are somebody's.
 
     As an array, they are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
     """
@@ -103,7 +105,7 @@ def are_of(user_name: str) -> ColumnElement[bool]:
         .join(PackageGroup, PackageGroup.id == relation.group_id)
         .where(PackageGroup.namespace == user_name),
     )
-    return Package.base_id == any_(func.array(mine.scalar_subquery()))
+    return Package.base_id.in_(mine) if few else Package.base_id == any_(func.array(mine.scalar_subquery()))
 
 
 def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> States:

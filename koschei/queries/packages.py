@@ -360,10 +360,11 @@ def _chosen(query: Query, selection: Selection) -> Query:
     query = query.where(Package.collection_id.in_(selection.collection_ids))
     if selection.running:
         query = query.where(Package.running_build_id.is_not(None))
+    few = bool(selection.states) and selection.states <= frozenset(BROKEN)
     if selection.group_ids is not None:
-        query = query.where(in_groups(selection.group_ids, few=selection.states == frozenset(BROKEN)))
+        query = query.where(in_groups(selection.group_ids, few=few))
     if selection.user is not None:
-        query = query.where(are_of(selection.user))
+        query = query.where(are_of(selection.user, few=few))
     if selection.names is not None:
         query = query.where(Package.name.in_(selection.names))
     return query
