@@ -19,6 +19,7 @@ HOT = (
     "groups.listing",
     "groups.detail",
     "builds.detail",
+    "affected.affected",
     "api_v1.packages",
 )
 KEPT = re.compile(r"->|Scan|Cond:|Filter:|Sort Key:|Group Key:|Execution Time|^\s*\w+.*\(actual")
