@@ -80,8 +80,9 @@ BLUEPRINTS = (
 )
 # Requests that one process answers at once, each with a database connection.
 POOL = 8
-# No page needs more; a query that does is broken, and must not hold its connection for ever.
-STATEMENT_TIMEOUT = "SET statement_timeout = '30s'"
+# No page needs more time; a query that does is broken, and must not hold its connection for ever. What pages ask is in
+# memory, and is answered before a compiler would have begun.
+ASKING = "SET statement_timeout = '30s'; SET random_page_cost = 1.1; SET jit = off"
 
 
 def create_app(
@@ -102,7 +103,7 @@ def create_app(
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     database = database or Database(config.database_url(), application_name="koschei-frontend", pool_size=POOL)
-    event.listen(database.engine, "connect", _limit_statements)
+    event.listen(database.engine, "connect", _prepare)
     context.install(app, context.Frontend(config, database, clock, leaving))
     for part in (
         metrics,
@@ -142,7 +143,7 @@ def cookies(config: Config) -> dict[str, Any]:
     }
 
 
-def _limit_statements(connection: Any, _record: Any) -> None:
+def _prepare(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(STATEMENT_TIMEOUT)
+        cursor.execute(ASKING)
     connection.commit()

@@ -37,7 +37,7 @@ TITLES = {
 HELP = {
     400: "Something after the question mark in the address cannot be understood.",
     404: "The address may be mistyped, or what it named may have been deleted: old builds are, after a while.",
-    413: "Forms may have a million characters. Nothing was changed; send less at once.",
+    413: "A million characters are the most that can be sent. Nothing was changed; send less at once.",
     405: "This address exists, but it is not meant for what your browser or script just tried.",
     500: "It was logged, with the time you see below. Trying again may help; telling us does.",
     503: "Nothing is lost. Try again in a minute.",

@@ -154,7 +154,7 @@ def test_packages_take_their_history_with_them(koji: KojiWorld) -> None:
         assert (new.state, new.state_since, new.resolved) == (PackageState.FAILING, old.state_since, True)
         assert (new.needs_resolution, package(session, "bare", "f43").needs_resolution) == (True, False)
 
-        history, copies = (queries.history(session, found.id, None, 10) for found in (old, new))
+        history, copies = (queries.history(session, found.id, None, 10).builds for found in (old, new))
         assert [build.state.word for build in copies] == [build.state.word for build in history[:2]]
         assert [build.copied_from for build in copies] == [build.id for build in history[:2]]
         assert [build.task_id for build in copies] == [build.task_id for build in history[:2]]
@@ -222,7 +222,7 @@ def test_a_fork_has_what_states_rest_on_and_the_other_collection_stays(koji: Koj
         assert running.last_build_id == running.last_complete_build_id is not None
         foo = package(session, "foo", "side")
         assert foo.state is PackageState.FAILING
-        assert [build.version for build in queries.history(session, foo.id, None, 10)] == ["1.0"]
+        assert [build.version for build in queries.history(session, foo.id, None, 10).builds] == ["1.0"]
         assert [move.new for move in queries.state_changes(session, foo.id, 10)] == [
             PackageState.FAILING,
             PackageState.OK,

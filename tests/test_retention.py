@@ -141,7 +141,7 @@ def answers(session: Session) -> list[Any]:
         result.append([(move.id, move.build_id) for move in moves])
         result.append([pages.resolutions(session, package.id, None, 1), pages.last_resolvable(session, package.id)])
         result.append(_comparison_sets(session, [package]))
-        kept = [build for build in pages.history(session, package.id, None, 100) if build.started >= LIMIT]
+        kept = [build for build in pages.history(session, package.id, None, 100).builds if build.started >= LIMIT]
         result.append([build.id for build in kept])
         result.append(load_dependencies(session, [build.id for build in kept]))
         resolved = select(func.max(Build.started)).where(

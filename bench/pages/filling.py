@@ -31,7 +31,7 @@ SUBMISSION = json.dumps(
     {"by": "scheduler", "priority": {"manual": 0, "static": 0, "dependency": 256.0, "build": 0, "time": 38.4}}
 )
 # Names of global groups that are large, and the share of all packages that they hold.
-LARGE = (("critical-path", 0.8), ("core", 0.25), ("server", 0.12), ("desktop", 0.08), ("python-sig", 0.05))
+LARGE = (("critical-path", 0.2), ("core", 0.15), ("server", 0.12), ("desktop", 0.08), ("python-sig", 0.05))
 
 
 class Filling:

@@ -49,7 +49,6 @@ def test_the_log_is_filtered_and_says_what_it_cannot_find(admin: Visitor) -> Non
         "since=yesterday",
         "until=99999-01-01",
         "before=x",
-        "before=99999999999.000000-1",
     ):
         assert 'role="alert"' in admin.get(f"/log?{query}").text, query
 

@@ -172,7 +172,7 @@ EFFECTS: dict[str, Effect] = {
     ],
     "koschei-admin add-group someuser/python pkg1 pkg2 --maintainer someuser": [
         *shows("/groups/someuser/python", "It has 2 packages", "Maintained by someuser"),
-        *shows("/user/someuser", "someuser maintains 2 groups, with 3 packages", "someuser/python 2"),
+        *shows("/user/someuser", "someuser maintains 2 groups:", "someuser/python 2 packages"),
     ],
     "koschei-admin edit-group someuser/mygroup --make-global --new-name thegroup": [
         *shows("/groups/thegroup", "It has 1 package", "foo"),

@@ -82,7 +82,7 @@ class Drill:
         database = Database(self.postgres.url(name))
         config = Config.model_validate({"flask": {"SECRET_KEY": SECRET_KEY}})
         try:
-            client = create_app(config, database, clock=lambda: now).test_client()
+            client = create_app(config, database, clock=lambda: now).test_client(use_cookies=False)
             packages = [f"/package/{name}" for name in NAMES]
             answers = {page: client.get(page) for page in (*PAGES, *packages)}
         finally:

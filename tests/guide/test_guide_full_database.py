@@ -27,6 +27,6 @@ def test_commands_are_refused_by_a_full_database_with_its_words_and_pages_go_on(
     assert result.returncode == 3
     assert "PostgreSQL's disk is full" in result.stderr
     assert "PostgreSQL's disk is full" in GUIDE.read_text().replace("\n", " ")
-    page = create_app(installation.config(database.url), database).test_client().get("/")
+    page = create_app(installation.config(database.url), database).test_client(use_cookies=False).get("/")
     assert page.status_code == 200
     assert "an older notice" in page.text

@@ -28,12 +28,13 @@ ALERTS = (
     "KoscheiEventsWaiting",
     "KoscheiNothingSubmitted",
     "KoscheiFrontendErrors",
+    "KoscheiPagesFail",
     "KoscheiDatabaseUnreachable",
 )
 # What Prometheus and kube-state-metrics have by themselves.
 THEIRS = {"up", "kube_deployment_status_replicas_unavailable"}
-PROMQL = {"absent", "by", "count", "increase", "max", "on", "sum", "time", "unless"}
-LABELS = {"deployment", "pod", "service"}
+PROMQL = {"absent", "by", "count", "increase", "max", "on", "rate", "sum", "time", "unless"}
+LABELS = {"deployment", "pod", "service", "status"}
 
 # What the Koschei that people run today has in /usr/bin, and its koschei-admin's commands.
 OLD_COMMANDS = (
