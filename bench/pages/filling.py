@@ -234,7 +234,7 @@ class Filling:
             size = int(share * len(every)) if share < 1 else min(int(share), len(every))
             members += [row(number, base) for base in sorted(self.chance.sample(every, size))]
             owners = self.chance.sample(range(1, len(self.users) + 1), self.chance.randint(0, 4))
-            if number % 8 == 1:
+            if number % 64 == 2:
                 owners.append(1)
             maintainers += [row(number, user) for user in sorted(set(owners))]
         self.copy("package_group", "id namespace name", rows)

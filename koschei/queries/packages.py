@@ -100,7 +100,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Cell:
-    """A package in one collection; `terms`: what its priority is the sum of, those that are not zero."""
+    """A package in one collection; `parts` of its priority: manual, static, dependencies and last build, weighted."""
 
     id: int
     collection_id: int
@@ -110,7 +110,16 @@ class Cell:
     last_build_id: int | None
     last_build_started: datetime | None
     priority: float | None
-    terms: tuple[tuple[str, float], ...] = ()
+    parts: tuple[float, float, float, float] = (0, 0, 0, 0)
+
+    @property
+    def terms(self) -> list[tuple[str, float]]:
+        """What its priority is the sum of, those that are not zero; time is what the others leave."""
+        if self.priority is None:
+            return []
+        named = dict(zip(("manual", "static", "dependency", "build"), self.parts, strict=True))
+        named["time"] = self.priority - sum(named.values())
+        return [(name, value) for name, value in named.items() if round(value)]
 
 
 @dataclass(frozen=True)
@@ -415,17 +424,6 @@ def _cells(
             row.last_build_id,
             row.last_build_started,
             row.priority,
-            _terms(row.priority, row.manual_priority, row.static_priority, row.dependency, row.build),
+            (row.manual_priority, row.static_priority, row.dependency, row.build),
         )
     return rows
-
-
-def _terms(
-    priority: float | None, manual: float, static: float, dependency: float, build: float
-) -> tuple[tuple[str, float], ...]:
-    """The terms of a priority by name; time is what the others leave. None without a known build."""
-    if priority is None:
-        return ()
-    named = {"manual": manual, "static": static, "dependency": dependency, "build": build}
-    named["time"] = priority - sum(named.values())
-    return tuple((name, value) for name, value in named.items() if round(value))
