@@ -93,7 +93,7 @@ def are_of(user_name: str, *, few: bool = False) -> ColumnElement[bool]:
     As an array, they are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
     """
     relation = PackageGroupRelation
-    mine = union_all(
+    mine = (
         select(BasePackage.id)
         .join(PackageMaintainer, PackageMaintainer.package == BasePackage.name)
         .where(PackageMaintainer.user_name == user_name),
@@ -105,7 +105,9 @@ def are_of(user_name: str, *, few: bool = False) -> ColumnElement[bool]:
         .join(PackageGroup, PackageGroup.id == relation.group_id)
         .where(PackageGroup.namespace == user_name),
     )
-    return Package.base_id.in_(mine) if few else Package.base_id == any_(func.array(mine.scalar_subquery()))
+    if few:
+        return or_(*(Package.base_id.in_(each) for each in mine))
+    return Package.base_id == any_(func.array(union_all(*mine).scalar_subquery()))
 
 
 def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> States:

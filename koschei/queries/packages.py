@@ -296,7 +296,7 @@ def _among_broken(selection: Selection, order: Order, cursor: Cursor | None) -> 
 
 
 def _by_name(selection: Selection, order: Order, cursor: Cursor | None) -> Query:
-    query = _filtered(select(Package.name), selection).group_by(Package.name)
+    query = _filtered(select(Package.name), selection, few=selection.user is None).group_by(Package.name)
     down = order.reverse != (cursor is not None and cursor.back)
     if cursor is not None:
         query = query.where(Package.name < cursor.name if down else Package.name > cursor.name)
@@ -344,8 +344,8 @@ def _value(by: SortBy, priority: ColumnElement[float]) -> ColumnElement[float]:
     return func.coalesce(values[by], NOWHERE)
 
 
-def _filtered(query: Query, selection: Selection) -> Query:
-    query = _chosen(query, selection)
+def _filtered(query: Query, selection: Selection, *, few: bool = False) -> Query:
+    query = _chosen(query, selection, few=few)
     if selection.states:
         query = query.where(Package.state.in_(sorted(selection.states)))
     # It follows from the states, but indexes of packages that are neither say it so.
@@ -364,12 +364,12 @@ def _states(selection: Selection) -> frozenset[PackageState]:
     return frozenset(PackageState) - hidden
 
 
-def _chosen(query: Query, selection: Selection) -> Query:
-    """The selection but for the states."""
+def _chosen(query: Query, selection: Selection, *, few: bool = False) -> Query:
+    """The selection but for the states. `few`: whoever asks looks at a few packages only, in the order of an index."""
     query = query.where(Package.collection_id.in_(selection.collection_ids))
     if selection.running:
         query = query.where(Package.running_build_id.is_not(None))
-    few = bool(selection.states) and selection.states <= frozenset(BROKEN)
+    few = few or (bool(selection.states) and selection.states <= frozenset(BROKEN))
     if selection.group_ids is not None:
         query = query.where(in_groups(selection.group_ids, few=few))
     if selection.user is not None:
