@@ -264,20 +264,19 @@ def _found(
         if len(rows) == limit:
             return [(row.name, row.key) for row in rows], None
     if cursor is None and order.by in BY_HIGHEST and not order.reverse:
-        query = _highest(selection, _value(order.by, priority), limit)
+        query = _highest(selection, order, _value(order.by, priority), limit)
         return [(row.name, row.key) for row in session.execute(query)], None
     rows = session.execute(_by_key(selection, order, key, cursor).limit(limit)).all()
     return [(row.name, row.key) for row in rows], rows[0].total if rows else None
 
 
-def _highest(selection: Selection, value: ColumnElement[float], limit: int) -> Query:
+def _highest(selection: Selection, order: Order, value: ColumnElement[float], limit: int) -> Query:
     """The first names by the highest value that each has anywhere, without looking at those of all names.
 
     A name has one row in each collection at most: so many rows as there may be for the names that are wanted have them.
     """
     value = cast(value, Float(53)).label("key")
-    rated = select(Package.name, value).join(Collection, Collection.id == Package.collection_id)
-    first = _filtered(rated, selection).order_by(value.desc(), Package.name)
+    first = _filtered(_rated(order, value), selection).order_by(value.desc(), Package.name)
     rows = first.limit(limit * len(selection.collection_ids)).subquery()
     key = func.max(rows.c.key).label("key")
     return select(rows.c.name, key).group_by(rows.c.name).order_by(key.desc(), rows.c.name).limit(limit)
@@ -305,8 +304,7 @@ def _by_name(selection: Selection, order: Order, cursor: Cursor | None) -> Query
 
 def _by_key(selection: Selection, order: Order, key: ColumnElement[float], cursor: Cursor | None) -> Query:
     back = cursor is not None and cursor.back
-    rated = select(Package.name, key.label("key")).join(Collection, Collection.id == Package.collection_id)
-    rows = _filtered(rated, selection).group_by(Package.name).cte("rows")
+    rows = _filtered(_rated(order, key.label("key")), selection).group_by(Package.name).cte("rows")
     down = order.descending != back
     query = select(rows.c.name, rows.c.key, select(func.count()).select_from(rows).scalar_subquery().label("total"))
     if cursor is not None:
@@ -315,6 +313,12 @@ def _by_key(selection: Selection, order: Order, key: ColumnElement[float], curso
         name = rows.c.name < cursor.name if back else rows.c.name > cursor.name
         query = query.where(or_(beyond, and_(rows.c.key == value, name)))
     return query.order_by(rows.c.key.desc() if down else rows.c.key, rows.c.name.desc() if back else rows.c.name)
+
+
+def _rated(order: Order, key: ColumnElement[float]) -> Query:
+    """Names with what they are sorted by; collections have a part in the priority only."""
+    query = select(Package.name, key)
+    return query.join(Collection, Collection.id == Package.collection_id) if order.by is SortBy.PRIORITY else query
 
 
 def _key(order: Order, priority: ColumnElement[float]) -> ColumnElement[float] | None:
