@@ -10,22 +10,21 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page
 
 from demo.postgres import Postgres
 from frontend.app import create_app
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.schema import upgrade
+from tests.frontend.browsing import chromium, serving
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.sample import fill
-from tests.frontend.test_browser import ARGUMENTS, pages
+from tests.frontend.test_browser import pages
 from tests.world import NOW, filling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,13 +64,8 @@ def running(*, pretty: bool = False) -> Iterator[str]:
                     "frontend": {"external_url": "http://127.0.0.1"},
                 }
             )
-            server = make_server("127.0.0.1", 0, create_app(config, database, clock=lambda: NOW), threaded=True)
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            yield f"http://127.0.0.1:{server.server_port}"
-            server.shutdown()
-            thread.join()
-            server.server_close()
+            with serving(create_app(config, database, clock=lambda: NOW)) as address:
+                yield address
             database.dispose()
     finally:
         shutil.rmtree(folder)
@@ -114,14 +108,12 @@ def for_the_readme(browser: Browser, address: str) -> None:
 def main(wanted: str) -> None:
     """Make the pictures of all pages whose path has the text in it; without a text those of the README, too."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+    with chromium() as browser:
         if not wanted:
             with running(pretty=True) as address:
                 for_the_readme(browser, address)
         with running() as address:
             print(f"{take(browser, address, wanted)} pictures in {FOLDER}")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.support import wait_until
 
 
 @contextmanager
-def serving(people: Sequence[dict[str, Any]]) -> Iterator[str]:
+def knowing(people: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The provider's address; each person is claims, with `sub` to log in by."""
     port = free_ports(1)[0]
     options = [word for person in people for word in ("--user-claims", json.dumps(person))]

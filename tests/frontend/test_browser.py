@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page
 
 from koschei.db.engine import Database
+from tests.frontend.browsing import WIDTHS, chromium, serving
+from tests.frontend.browsing import faults as wrong
 from tests.frontend.sample import fill
 from tests.world import filling
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 GCC_UPDATE = "epoch1=0&version1=15.1.1&release1=5.fc44&epoch2=0&version2=15.2.0&release2=1.fc44"
-WIDTHS = {"light": 1280, "dark": 380}
 
 
 @pytest.fixture
@@ -34,22 +24,15 @@ def address(app: Flask, database: Database) -> Iterator[str]:
     """The address of a running application with believable data."""
     with filling(database) as world:
         fill(world)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as address:
+        yield address
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def found(page: Page, address: str, pattern: str) -> str:
@@ -118,12 +101,7 @@ def test_pages_are_accessible_quiet_and_fit(address: str, browser: Browser) -> N
         page.on("request", lambda request, noise=noise: foreign(request.url, address) and noise.append(request.url))
         for path in pages(page, address):
             page.goto(address + path)
-            results = axe.run(page)
-            if results.violations_count:
-                faults.append(f"{scheme} {path}: {results.generate_report()}")
-            wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            if wider > 0:
-                faults.append(f"{scheme} {path}: wider than the screen by {wider} px")
+            faults += wrong(page, axe, f"{scheme} {path}")
             faults += [f"{scheme} {path}: {line}" for line in noise]
             noise.clear()
         context.close()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser
 
 from frontend.app import create_app
 from koschei import users
 from koschei.config import Config
 from koschei.config.frontend import FrontendConfig
 from koschei.db.engine import Database
+from tests.frontend.browsing import WIDTHS, chromium, faults, serving
 from tests.frontend.sample import fill
-from tests.frontend.test_browser import ARGUMENTS, WIDTHS
 from tests.world import NOW, filling
 
 FORMS = (
@@ -40,37 +38,23 @@ def site(config: Config, database: Database) -> Iterator[str]:
         users.log_in(session, "jane")
     plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
     app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as address:
+        yield address
 
 
 @pytest.fixture
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-def faults(page: Page, axe: Axe, what: str) -> list[str]:
-    """What axe finds on a page, and whether it is too wide."""
-    results = axe.run(page)
-    found = [f"{what}: {results.generate_report()}"] if results.violations_count else []
-    wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return [*found, *([f"{what}: wider than the screen by {wider} px"] if wider > 0 else [])]
 
 
 @pytest.mark.slow
-def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, chromium: Browser) -> None:
+def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, browser: Browser) -> None:
     axe = Axe()
     found: list[str] = []
     for scheme, width in WIDTHS.items():
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(f"{site}/login")
         for path in FORMS:
@@ -88,9 +72,9 @@ def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, chrom
 
 @pytest.mark.slow
 def test_a_group_lives_and_dies_without_javascript_and_two_people_do_not_undo_each_other(
-    site: str, chromium: Browser
+    site: str, browser: Browser
 ) -> None:
-    page = chromium.new_context(java_script_enabled=False).new_page()
+    page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{site}/login?next=/groups")
     page.get_by_role("link", name="New group").click()
     page.get_by_label("Name", exact=True).fill("shells")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from demo.settings import free_ports
 from frontend.app import create_app
@@ -18,10 +16,10 @@ from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.model import GroupACL, PackageGroup, User
 from koschei.rules.states import BuildState
+from tests.frontend.browsing import chromium, faults, serving
 from tests.frontend.conftest import SECRET_KEY
-from tests.frontend.provider import serving
+from tests.frontend.provider import knowing
 from tests.frontend.sample import fill
-from tests.frontend.test_browser import ARGUMENTS
 from tests.world import NOW, World, filling
 
 PEOPLE = [
@@ -34,7 +32,7 @@ PEOPLE = [
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
     """Where everybody's name is known."""
-    with serving(PEOPLE) as address:
+    with knowing(PEOPLE) as address:
         yield address
 
 
@@ -60,13 +58,8 @@ def address(database: Database, provider: str) -> Iterator[str]:
             },
         }
     )
-    server = make_server("127.0.0.1", port, create_app(config, database, clock=lambda: NOW), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield outside
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(create_app(config, database, clock=lambda: NOW), port):
+        yield outside
 
 
 def prepare(world: World) -> None:
@@ -86,10 +79,8 @@ def prepare(world: World) -> None:
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
@@ -207,7 +198,7 @@ def test_an_administrator_decides_and_sees_who_did_what(page: Page, address: str
 @pytest.mark.slow
 def test_pages_for_people_who_are_logged_in_are_accessible(browser: Browser, address: str) -> None:
     axe = Axe()
-    faults: list[str] = []
+    wrong: list[str] = []
     for scheme, width in (("light", 1280), ("dark", 380)):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
@@ -229,11 +220,6 @@ def test_pages_for_people_who_are_logged_in_are_accessible(browser: Browser, add
         ):
             page.goto(address + path)
             page.evaluate("document.querySelectorAll('main details').forEach(e => { e.open = true })")
-            results = axe.run(page)
-            if results.violations_count:
-                faults.append(f"{scheme} {path}: {results.generate_report()}")
-            wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            if wider > 0:
-                faults.append(f"{scheme} {path}: wider than the screen by {wider} px")
+            wrong += faults(page, axe, f"{scheme} {path}")
         context.close()
-    assert faults == []
+    assert wrong == []

@@ -19,7 +19,7 @@ from koschei.db.engine import Database
 from koschei.model import LogEntry, User
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.persons import csrf_token
-from tests.frontend.provider import serving
+from tests.frontend.provider import knowing
 from tests.world import NOW, filling
 
 OUTSIDE = "http://localhost:1234"
@@ -47,7 +47,7 @@ def provider() -> Iterator[str]:
         {"sub": "3", "nickname": "no such name!", "groups": []},
         {"sub": "4", "email": "nameless@example.org"},
     ]
-    with serving(people) as address:
+    with knowing(people) as address:
         yield address
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Page
 
 from frontend.app import create_app
 from koschei.config import Config
 from koschei.config.frontend import FrontendConfig
 from koschei.db.engine import Database
+from tests.frontend.browsing import WIDTHS, chromium, faults, serving
 from tests.frontend.sample import fill
-from tests.frontend.test_browser import ARGUMENTS, WIDTHS
 from tests.world import NOW, filling
 
 
@@ -27,26 +25,18 @@ def site(config: Config, database: Database) -> Iterator[str]:
         fill(world)
     plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
     app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as address:
+        yield address
 
 
 def checked(page: Page, what: str) -> None:
-    """Axe finds nothing, the page is not too wide."""
-    results = Axe().run(page)
-    assert not results.violations_count, f"{what}: {results.generate_report()}"
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, what
+    """Nothing is wrong with the page."""
+    assert faults(page, Axe(), what) == []
 
 
 @pytest.mark.slow
 def test_a_token_is_made_used_and_revoked(site: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+    with chromium() as browser:
         for scheme, width in WIDTHS.items():
             page = browser.new_context(
                 viewport={"width": width, "height": 900},
@@ -70,4 +60,3 @@ def test_a_token_is_made_used_and_revoked(site: str) -> None:
         dark = browser.new_context(viewport={"width": WIDTHS["dark"], "height": 900}, color_scheme="dark").new_page()
         dark.goto(f"{site}/login?next=/tokens")
         checked(dark, "dark")
-        browser.close()
