@@ -38,7 +38,7 @@ BUILDAH ?= buildah
 BUILDAH_OPTIONS ?=
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 
-.PHONY: help setup demo test test-bus test-upgrade test-libdnf5 test-deploy screenshots wheelhouse sbom image lint format docs lock system clean FORCE
+.PHONY: help setup demo test test-bus test-upgrade test-libdnf5 test-deploy test-fuzz screenshots wheelhouse sbom image lint format docs lock system clean FORCE
 
 help: ## show this list
 	@echo "usage: make TARGET [ARGS='...'] [PYTHON=python3.13]"
@@ -87,6 +87,9 @@ test-libdnf5: setup ## run the solvers' contract against the real libdnf5, in a 
 
 test-bus: setup system ## kill the broker 20 times in the middle of a story (KILLS=50 for more)
 	KOSCHEI_BUS_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/bus/test_chaos.py $(ARGS)
+
+test-fuzz: setup system ## ten thousand strange requests to the pages, and ten times as many to the API
+	KOSCHEI_FUZZ_REQUESTS=10000 KOSCHEI_FUZZ_EXAMPLES=100 $(PY) -m pytest -n $(WORKERS) tests/frontend/test_fuzz_pages.py tests/frontend/test_api_v2_fuzz.py $(ARGS)
 
 screenshots: setup system ## every page as a picture in build/screenshots (ARGS=/package for some)
 	$(PY) -m tests.screenshots $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -49,7 +50,7 @@ CHECKS = [
 ]
 PLAIN = {"Accept-Encoding": "identity"}
 fuzzed = settings(
-    max_examples=30,
+    max_examples=int(os.environ.get("KOSCHEI_FUZZ_EXAMPLES", "10")),
     deadline=None,
     derandomize=True,
     database=None,

@@ -84,7 +84,7 @@ def pages(page: Page, address: str) -> list[str]:
         "/user/nobody",
         "/api/v2",
         "/documentation",
-        "/documentation/operations",
+        "/documentation/glossary",
     ]
 
 
