@@ -19,7 +19,6 @@ from koschei.rules.states import BuildState
 from tests.frontend.browsing import chromium, faults, serving
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.provider import knowing
-from tests.frontend.sample import fill
 from tests.world import NOW, World, filling
 
 PEOPLE = [
@@ -38,10 +37,8 @@ def provider() -> Iterator[str]:
 
 @pytest.fixture
 def address(database: Database, provider: str) -> Iterator[str]:
-    """A running application with believable data, that asks the provider who people are."""
+    """A running application that asks the provider who people are."""
     with filling(database) as world:
-        fill(world)
-        world.session.flush()
         prepare(world)
     port = free_ports(1)[0]
     outside = f"http://localhost:{port}"
