@@ -21,6 +21,9 @@ from koschei.model import (
     User,
 )
 from koschei.queries.collections import Counts
+from koschei.rules.states import PackageState
+
+LEFT_OUT = (PackageState.BLOCKED, PackageState.UNTRACKED)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> S
     """How somebody's packages are: those that are tracked and not blocked."""
     query = (
         select(Package.collection_id, Package.state, func.count(), func.count(Package.base_id.distinct()))
-        .where(are_of(user_name), Package.collection_id.in_(collection_ids), Package.tracked, ~Package.blocked)
+        # The state says that they are tracked and not blocked, and an index has it.
+        .where(are_of(user_name), Package.collection_id.in_(collection_ids), Package.state.not_in(LEFT_OUT))
         .group_by(func.grouping_sets(tuple_(Package.collection_id, Package.state), tuple_()))
     )
     counts: dict[int, Counts] = {}
