@@ -14,6 +14,7 @@ from koschei import edit_limits
 from koschei.audit import Actor
 from koschei.errors import NotAllowedError
 from koschei.model import Environment
+from koschei.rights import Person
 
 
 def actor() -> Actor:
@@ -21,7 +22,7 @@ def actor() -> Actor:
     return Actor(Environment.FRONTEND, someone().name)
 
 
-def someone() -> people.Person:
+def someone() -> Person:
     """The person who asks. Errors: NotAllowedError for nobody."""
     person = people.person()
     if person is None:

@@ -9,7 +9,7 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect, FlaskForm
 from flask_wtf.csrf import CSRFError
-from wtforms import Field, TextAreaField
+from wtforms import Field, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
 from frontend import errors
@@ -36,12 +36,9 @@ class Form(FlaskForm):  # type: ignore[misc]
 
         def bind_field(self, form: Any, unbound: Any, options: dict[str, Any]) -> Field:
             """Put a filter on fields of text."""
-            filters = list(unbound.kwargs.get("filters", ()))
-            if unbound.field_class.__name__ in ("StringField", "TextAreaField"):
-                filters.append(stripped)
-            return (
-                unbound.bind(form=form, filters=filters, **options) if filters else unbound.bind(form=form, **options)
-            )
+            if issubclass(unbound.field_class, StringField):
+                options["filters"] = [*unbound.kwargs.get("filters", ()), stripped]
+            return unbound.bind(form=form, **options)
 
 
 class NamesField(TextAreaField):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from koschei import memberships, packages
 from koschei.memberships import Membership
 from koschei.model import Package
 from koschei.queries import maintainers
+from koschei.rights import Person
 
 LONGEST_OVERRIDE = 300
 GROUPS_SHOWN = 200
@@ -55,7 +56,7 @@ class SettingsForm(forms.Form):
 class Panel:
     """What the forms show to this person: `maintains` tells whether the maintainers' settings can be changed."""
 
-    person: people.Person
+    person: Person
     form: SettingsForm
     maintains: bool
     memberships: Sequence[Membership]
@@ -77,7 +78,7 @@ def panel(row: Package, form: SettingsForm | None = None) -> Panel | None:
         person,
         form or SettingsForm(formdata=None, obj=row),
         person.admin or maintainers.maintains(session, person.name, row.base_id),
-        memberships.editable(session, person.id, person.admin, row.base_id, GROUPS_SHOWN),
+        memberships.editable(session, person, row.base_id, GROUPS_SHOWN),
         config.koji_config.build_arches,
         config.frontend.highest_manual_priority,
     )

@@ -12,7 +12,7 @@ from wtforms import HiddenField, SelectField
 from frontend import access, context, editing, forms
 from frontend.access import Role, needs
 from frontend.forms import Names, NamesField
-from koschei import groups, packages
+from koschei import groups, packages, rights
 from koschei.errors import NotFoundError
 from koschei.groups import GroupEdit
 from koschei.model import Collection
@@ -83,7 +83,7 @@ def _put_into_group(session: Session, full_name: str, names: Sequence[str]) -> N
         group = groups.find(session, full_name, lock=True)
     except NotFoundError as error:
         raise GroupError(f"There is no group “{full_name}”") from error
-    if not groups.may_edit(session, group.id, person.id, person.admin):
+    if not rights.may_edit_group(session, group.id, person):
         raise GroupError(f"Only the maintainers of {full_name} may add to it. Nothing was changed")
     groups.edit(session, editing.actor(), full_name, GroupEdit(packages=names, append=True))
 
@@ -101,9 +101,7 @@ def _told(new: Sequence[str], blocked: Sequence[str], collection: Collection, gr
 
 def _page(form: AddForm, status: int = 200) -> ResponseReturnValue:
     person = editing.someone()
-    names = [
-        group.full_name for group in group_queries.editable(context.session(), person.id, person.admin, GROUPS_OFFERED)
-    ]
+    names = [group.full_name for group in group_queries.editable(context.session(), person, GROUPS_OFFERED)]
     if form.group.data and form.group.data not in names:
         names.insert(0, form.group.data)
     form.group.choices = [("", "no group"), *((name, name) for name in names)]

@@ -16,7 +16,7 @@ from frontend import access, context, editing, forms
 from frontend.access import Role, needs
 from frontend.filters import plural
 from frontend.forms import Names, NamesField
-from koschei import groups
+from koschei import groups, rights
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.groups import NAME, GroupContent, GroupEdit
 from koschei.rules.names import LONGEST_NAME, listed
@@ -153,7 +153,7 @@ def _editable(session: Session, full_name: str, *, lock: bool = False) -> GroupC
     except NotFoundError as error:
         raise Vanished(f"There is no group “{full_name}”. It may have been renamed or deleted.") from error
     person = editing.someone()
-    if not groups.may_edit(session, group.id, person.id, person.admin):
+    if not rights.may_edit_group(session, group.id, person):
         access.refuse(
             f"Only the maintainers of the group {full_name}, and people who administer Koschei, may change it. "
             "You are logged in, but not one of them."

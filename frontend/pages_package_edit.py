@@ -5,19 +5,16 @@ from __future__ import annotations
 from flask import Blueprint, flash, request
 from flask.typing import ResponseReturnValue
 
-from frontend import access, context, editing, forms, pages_package
+from frontend import context, editing, forms, pages_package
 from frontend.access import Role, needs
 from frontend.package_settings import SettingsForm
-from koschei import memberships, packages, requests
+from koschei import memberships, packages, requests, rights
 from koschei.errors import InvalidInputError, NotFoundError
-from koschei.model import BasePackage, Package
-from koschei.queries import maintainers, package
+from koschei.model import BasePackage
+from koschei.queries import package
 from koschei.queries.package import Somewhere
 
 blueprint = Blueprint("package_edit", __name__)
-
-FOR_MAINTAINERS = ("tracked", "arch_override", "skip_resolution")
-REFUSED = "Only the maintainers of {name}, and people who administer Koschei, may change this."
 
 
 @blueprint.post("/package/<name>/edit")
@@ -29,25 +26,20 @@ def edit(name: str) -> ResponseReturnValue:
     config = context.frontend().config
     if form.validate():
         wish = form.wish(here.package)
-        _check_rights(wish, here.package)
-        highest = config.frontend.highest_manual_priority
-        if editing.someone().admin or wish.manual_priority is None or 0 <= wish.manual_priority <= highest:
-            try:
-                with editing.edit() as session:
-                    changed = packages.edit(
-                        session,
-                        editing.actor(),
-                        here.package.id,
-                        wish,
-                        known_arches=config.koji_config.build_arches,
-                        now=context.now(),
-                    )
-            except InvalidInputError as error:
-                form.arch_override.errors = [str(error)]
-            else:
-                return _done(here, "Package modified" if changed else "Nothing was changed: it is like that already")
+        try:
+            with editing.edit() as session:
+                highest = config.frontend.highest_manual_priority
+                rights.check_package_edit(session, editing.someone(), here.package, wish, highest)
+                arches = config.koji_config.build_arches
+                changed = packages.edit(
+                    session, editing.actor(), here.package.id, wish, known_arches=arches, now=context.now()
+                )
+        except rights.PriorityTooHighError as error:
+            form.manual_priority.errors = [str(error)]
+        except InvalidInputError as error:
+            form.arch_override.errors = [str(error)]
         else:
-            form.manual_priority.errors = [f"A number from 0 to {highest}; more is for people who administer Koschei"]
+            return _done(here, "Package modified" if changed else "Nothing was changed: it is like that already")
     flash(f"Nothing was changed. {forms.faults(form)}", "danger")
     return pages_package.page(here, form), 422
 
@@ -57,7 +49,6 @@ def edit(name: str) -> ResponseReturnValue:
 def groups(name: str) -> ResponseReturnValue:
     """Put it into groups, or take it out. `group-prev-<id>` says that a group had a box, `group-<id>` is its tick."""
     here = _here(name)
-    person = editing.someone()
     shown = {word: was for word, was in request.form.items() if word.startswith("group-prev-")}
     ids = {word.removeprefix("group-prev-"): was for word, was in shown.items()}
     if not all(group_id.isdecimal() and len(group_id) < 19 for group_id in ids):
@@ -69,7 +60,7 @@ def groups(name: str) -> ResponseReturnValue:
     }
     with editing.edit() as session:
         base = session.get_one(BasePackage, here.package.base_id)
-        changed = memberships.change(session, editing.actor(), person.id, person.admin, base, wanted)
+        changed = memberships.change(session, editing.actor(), editing.someone(), base, wanted)
     return _done(here, "Groups of the package modified" if changed else "Nothing was changed: it is like that already")
 
 
@@ -91,19 +82,6 @@ def rebuild(name: str) -> ResponseReturnValue:
     with editing.edit() as session:
         requests.rebuild(session, editing.actor(), here.package.id, context.frontend().config, context.now())
     return _done(here, "It is built next, as soon as Koji's load and the limits allow")
-
-
-def _check_rights(wish: packages.Edit, row: Package) -> None:
-    person = editing.someone()
-    if person.admin:
-        return
-    if wish.static_priority is not None:
-        access.refuse("Only people who administer Koschei may change static priorities. Nothing was changed.")
-    if any(getattr(wish, name) is not None for name in FOR_MAINTAINERS):
-        if wish == packages.Edit(tracked=True, manual_priority=wish.manual_priority):
-            return  # anybody may have a package tested
-        if not maintainers.maintains(context.session(), person.name, row.base_id):
-            access.refuse(f"{REFUSED.format(name=row.name)} Nothing was changed.")
 
 
 def _here(name: str) -> Somewhere:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
@@ -11,17 +10,9 @@ from flask import session as cookie
 
 from frontend import context
 from koschei.queries import people
+from koschei.rights import Person
 
 USER, SINCE, ADMIN = "user", "since", "admin"
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody who is logged in; `admin`: may administer Koschei, by `koschei-admin` or by a group."""
-
-    id: int
-    name: str
-    admin: bool
 
 
 def person() -> Person | None:

@@ -90,12 +90,6 @@ def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGrou
     return found
 
 
-def may_edit(session: Session, group_id: int, user_id: int, admin: bool) -> bool:
-    """Whether a person may edit or delete a group: who administers, and its maintainers."""
-    maintained = exists().where(GroupACL.group_id == group_id, GroupACL.user_id == user_id)
-    return admin or bool(session.scalar(select(maintained)))
-
-
 def summaries(session: Session) -> list[GroupSummary]:
     """All groups, global ones first, by name."""
     alive = exists().where(Package.base_id == PackageGroupRelation.base_id, ~Package.blocked)

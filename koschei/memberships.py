@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import exists, select
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from koschei import audit
 from koschei.audit import Actor
 from koschei.errors import NotAllowedError
-from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelation
+from koschei.model import BasePackage, PackageGroup, PackageGroupRelation
+from koschei.rights import Person, edits_group, may_edit_group
 
 
 @dataclass(frozen=True)
@@ -23,35 +24,25 @@ class Membership:
     member: bool
 
 
-def editable(session: Session, user_id: int, admin: bool, base_id: int, limit: int) -> list[Membership]:
-    """The groups that a person may edit, global ones first: all for those who administer, else those one maintains."""
+def editable(session: Session, person: Person, base_id: int, limit: int) -> list[Membership]:
+    """The groups that a person may edit, global ones first, and whether the package is in them."""
     member = exists().where(PackageGroupRelation.group_id == PackageGroup.id, PackageGroupRelation.base_id == base_id)
-    query = select(PackageGroup, member).order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
-    if not admin:
-        query = query.where(exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == user_id))
+    query = select(PackageGroup, member).where(edits_group(person))
+    query = query.order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
     return [Membership(group, bool(is_member)) for group, is_member in session.execute(query.limit(limit))]
 
 
-def change(
-    session: Session, actor: Actor, user_id: int, admin: bool, base: BasePackage, wanted: Mapping[int, bool]
-) -> list[str]:
+def change(session: Session, actor: Actor, person: Person, base: BasePackage, wanted: Mapping[int, bool]) -> list[str]:
     """Put a package into groups (by id), or take it out of them; returns the audit messages.
 
     NotAllowedError, with nothing changed, for a group that the person may not edit. A group that is gone is left out.
     """
     query = select(PackageGroup).where(PackageGroup.id.in_(wanted)).order_by(PackageGroup.id).with_for_update()
     groups = session.scalars(query).all()
-    if not admin:
-        _refuse_others(session, user_id, groups)
-    return [message for group in groups for message in _put(session, actor, group, base, wanted[group.id])]
-
-
-def _refuse_others(session: Session, user_id: int, groups: Sequence[PackageGroup]) -> None:
-    query = select(GroupACL.group_id).where(GroupACL.user_id == user_id, GroupACL.group_id.in_([g.id for g in groups]))
-    allowed = set(session.scalars(query))
     for group in groups:
-        if group.id not in allowed:
+        if not may_edit_group(session, group.id, person):
             raise NotAllowedError(f"Only its maintainers may edit the group {group.full_name}. Nothing was changed.")
+    return [message for group in groups for message in _put(session, actor, group, base, wanted[group.id])]
 
 
 def _put(session: Session, actor: Actor, group: PackageGroup, base: BasePackage, member: bool) -> list[str]:

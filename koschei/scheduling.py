@@ -81,18 +81,23 @@ def candidates(
     return [Candidate(*row) for row in session.execute(query)]
 
 
-def queue_length(session: Session, config: Config, now: datetime) -> int:
-    """How many packages may be built and deserve it."""
+def queues(session: Session, config: Config, now: datetime) -> dict[int, int]:
+    """How many packages of each collection (by id) may be built and deserve it; those without any are left out."""
     query = (
-        select(func.count())
-        .select_from(Package)
+        select(Package.collection_id, func.count())
         .join(Collection, Collection.id == Package.collection_id)
         .where(
             priority_column(config, now) >= config.priorities.build_threshold,
             schedulable_column(config, now),
         )
+        .group_by(Package.collection_id)
     )
-    return session.execute(query).scalar_one()
+    return dict(session.execute(query).all())
+
+
+def queue_length(session: Session, config: Config, now: datetime) -> int:
+    """How many packages may be built and deserve it."""
+    return sum(queues(session, config, now).values())
 
 
 def running_builds(session: Session) -> int:

@@ -20,11 +20,11 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from koschei import scheduling
 from koschei.config import Config
 from koschei.db.engine import Database
-from koschei.model import Collection, Package, PackageStateChange, StatisticsRefresh
+from koschei.model import Collection, PackageStateChange, StatisticsRefresh
 from koschei.rules.states import PackageState
-from koschei.scheduling import priority_column, schedulable_column
 
 BATCH = 5000
 """Builds looked at in one transaction."""
@@ -282,13 +282,7 @@ def _write(session: Session, day: date, counts: Mapping[int, Counts]) -> None:
 
 def _sample(session: Session, config: Config, now: datetime, today: date) -> int:
     """Note how many packages of each collection may be built and deserve it; the sum."""
-    query = (
-        select(Package.collection_id, func.count())
-        .join(Collection, Collection.id == Package.collection_id)
-        .where(priority_column(config, now) >= config.priorities.build_threshold, schedulable_column(config, now))
-        .group_by(Package.collection_id)
-    )
-    waiting: dict[int, int] = {row[0]: row[1] for row in session.execute(query)}
+    waiting = scheduling.queues(session, config, now)
     ours = text("SELECT collection_id FROM statistics_day WHERE day = :day")
     for collection_id in session.scalars(ours, {"day": today}).all():
         number = waiting.get(collection_id, 0)

@@ -21,6 +21,7 @@ from koschei import audit
 from koschei.audit import Actor
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import ApiToken, User
+from koschei.rights import Person
 from koschei.rules.names import flaw, shown
 
 PREFIX = "kos_"
@@ -58,6 +59,11 @@ class Bearer:
     scopes: frozenset[Scope]
     expires: datetime
     last_used: datetime | None
+
+    @property
+    def person(self) -> Person:
+        """In whose name it acts: a token never has the rights of those who administer."""
+        return Person(self.user_id, self.user, admin=False)
 
 
 def make(

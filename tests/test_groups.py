@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from koschei import group_sources, groups, users
+from koschei import group_sources, groups, rights, users
 from koschei.audit import Actor
 from koschei.db.engine import Database
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError, ServiceError, UserError
 from koschei.groups import GroupDetail, GroupEdit, GroupSummary
 from koschei.model import BasePackage, Collection, Environment, LogEntry, Package, PackageGroup, User
+from koschei.rights import Person
 
 ALICE = Actor(Environment.ADMIN, "alice")
 NAMES = [f"pkg{number:02}" for number in range(40)]
@@ -233,11 +234,15 @@ def test_maintainers_of_a_group_are_replaced_and_may_edit_it(session: Session) -
     assert content(session, "tools") == NAMES[:2]
     group = groups.find(session, "tools")
     ids = dict(session.execute(select(User.name, User.id)).all())
-    assert [name for name in ("amy", "jane", "zoe") if groups.may_edit(session, group.id, ids[name], False)] == [
+    assert [
+        name
+        for name in ("amy", "jane", "zoe")
+        if rights.may_edit_group(session, group.id, Person(ids[name], name, False))
+    ] == [
         "jane",
         "zoe",
     ]
-    assert groups.may_edit(session, group.id, ids["amy"], True)
+    assert rights.may_edit_group(session, group.id, Person(ids["amy"], "amy", True))
     with pytest.raises(InvalidInputError, match="Invalid maintainer"):
         groups.edit(session, ALICE, "tools", GroupEdit(maintainers=["a b"]))
 

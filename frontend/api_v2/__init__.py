@@ -5,10 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, jsonify
 
 from frontend.api_v2 import builds, collections, events, groups, mine, packages, reference, resolutions, writing
-from frontend.api_v2.declare import blueprint
+from frontend.api_v2.declare import blueprint as blueprint
 from frontend.api_v2.openapi import document
 from frontend.api_v2.problems import Conflict, InvalidRequest, Unauthorized, respond
-from frontend.forms import csrf
 
 MODULES = (packages, builds, resolutions, collections, groups, events, mine, writing)
 
@@ -38,7 +37,6 @@ def unauthorized(error: Unauthorized) -> Response:
 
 
 def install(app: Flask) -> None:
-    """Add the routes. Forms' protection is not for them: they never look at cookies."""
-    csrf.exempt(blueprint)
+    """Add the routes."""
     app.register_blueprint(blueprint)
     app.register_blueprint(reference.blueprint)

@@ -16,12 +16,11 @@ from frontend.api_v2.auth import actor, bearer, edit
 from frontend.api_v2.declare import change
 from frontend.api_v2.problems import Conflict, InvalidRequest
 from frontend.api_v2.values import WHOLE, Answer, Body, Name
-from koschei import groups, packages, requests
+from koschei import groups, packages, requests, rights
 from koschei.errors import InvalidInputError, NotAllowedError, NotFoundError
 from koschei.groups import GroupEdit
 from koschei.model import Package, PackageGroup
 from koschei.packages import Edit
-from koschei.queries import api_groups, maintainers
 from koschei.tokens import Scope
 
 PACKAGES, GROUPS = "Packages", "Groups"
@@ -49,9 +48,6 @@ def set_priority(name: str, collection: str, body: PriorityBody) -> Done:
 
     Anybody may, up to `frontend.highest_manual_priority` (10000).
     """
-    highest = context.frontend().config.frontend.highest_manual_priority
-    if body.manual > highest:
-        raise NotAllowedError(f"A manual priority of {body.manual} is too high: {highest} is the most that is allowed")
     return _edit(name, collection, Edit(manual_priority=body.manual))
 
 
@@ -67,18 +63,16 @@ def set_tracking(name: str, collection: str, body: TrackingBody) -> Done:
 
     Anybody may have one tested; only its maintainers may end that.
     """
-    if not body.tracked:
-        package_id = lookup.package(name, collection)
-        row = context.session().get_one(Package, package_id)
-        if row.tracked and not maintainers.maintains(context.session(), bearer().user, row.base_id):
-            raise NotAllowedError(f"Only the maintainers of {name} may have it not tested any more")
     return _edit(name, collection, Edit(tracked=body.tracked))
 
 
 def _edit(name: str, collection: str, wish: Edit) -> Done:
     package_id, config, now = lookup.package(name, collection), context.frontend().config, context.now()
-    arches = config.koji_config.build_arches
+    arches, highest = config.koji_config.build_arches, config.frontend.highest_manual_priority
     with edit() as session:
+        row = session.get(Package, package_id)
+        if row is not None:
+            rights.check_package_edit(session, bearer().person, row, wish, highest)
         return Done(messages=packages.edit(session, actor(), package_id, wish, known_arches=arches, now=now))
 
 
@@ -196,7 +190,7 @@ def _check_maintainer(session: Session, full_name: str) -> PackageGroup:
         group = groups.find(session, full_name, lock=True)
     except NotFoundError:
         raise NotFoundError(f"There is no group {full_name}. It may have been renamed or deleted") from None
-    if not api_groups.maintained_by(session, group.id, bearer().user):
+    if not rights.may_edit_group(session, group.id, bearer().person):
         raise NotAllowedError(f"Only its maintainers may change the group {full_name}")
     return group
 

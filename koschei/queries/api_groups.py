@@ -26,9 +26,3 @@ def of_user(session: Session, user: str) -> list[str]:
     query = select(PackageGroup).where(or_(PackageGroup.namespace == user, PackageGroup.id.in_(maintained)))
     found = session.scalars(query.order_by(PackageGroup.namespace.nulls_first(), PackageGroup.name))
     return [group.full_name for group in found]
-
-
-def maintained_by(session: Session, group_id: int, user: str) -> bool:
-    """Whether a user maintains a group."""
-    query = select(GroupACL.group_id).join(User, User.id == GroupACL.user_id)
-    return session.scalar(query.where(GroupACL.group_id == group_id, User.name == user)) is not None

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from koschei.model import GroupACL, PackageGroup, PackageGroupRelation, User
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
+from koschei.rights import Person, edits_group
 from koschei.rules.states import PackageState
 
 # So many packages are sooner looked up than found among all; for more, PostgreSQL had better read them all at once.
@@ -108,11 +109,9 @@ def of_user(session: Session, user: str, limit: int) -> list[PackageGroup]:
     return list(session.scalars(query.order_by(_namespace(), PackageGroup.name).limit(limit)))
 
 
-def editable(session: Session, user_id: int, admin: bool, limit: int) -> list[PackageGroup]:
-    """The groups that a person may edit, global ones first: all for those who administer, else those one maintains."""
-    query = select(PackageGroup).order_by(_namespace(), PackageGroup.name)
-    if not admin:
-        query = query.where(exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == user_id))
+def editable(session: Session, person: Person, limit: int) -> list[PackageGroup]:
+    """The groups that a person may edit, global ones first."""
+    query = select(PackageGroup).where(edits_group(person)).order_by(_namespace(), PackageGroup.name)
     return list(session.scalars(query.limit(limit)))
 
 

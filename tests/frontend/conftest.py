@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import event
 
 from frontend.app import create_app
-from koschei.config import Config, FlaskConfig
+from koschei import users
+from koschei.config import Config, FlaskConfig, FrontendConfig
 from koschei.db.engine import Database
-from tests.world import NOW
+from tests.frontend.browsing import chromium, serving
+from tests.frontend.sample import fill
+from tests.world import NOW, filling
 
 SECRET_KEY = "a secret key for tests, as long as one must be: 0123456789abcdef"
 
@@ -66,3 +70,23 @@ def app_of_small_pages(config: Config, database: Database) -> FlaskClient:
     """A client of an application whose lists have five rows a page."""
     small = config.model_copy(update={"frontend": config.frontend.model_copy(update={"packages_per_page": 5})})
     return create_app(small, database, clock=lambda: NOW).test_client()
+
+
+@pytest.fixture
+def site(config: Config, database: Database) -> Iterator[str]:
+    """The address of an application that takes everybody for jane."""
+    with filling(database) as world:
+        fill(world)
+    with database.begin() as session:
+        users.log_in(session, "jane")
+    plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
+    app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
+    with serving(app) as address:
+        yield address
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with chromium() as browser:
+        yield browser

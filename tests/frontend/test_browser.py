@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 
 from koschei.db.engine import Database
-from tests.frontend.browsing import WIDTHS, chromium, serving
+from tests.frontend.browsing import WIDTHS, serving
 from tests.frontend.browsing import faults as wrong
 from tests.frontend.sample import fill
 from tests.world import filling
@@ -26,13 +26,6 @@ def address(app: Flask, database: Database) -> Iterator[str]:
         fill(world)
     with serving(app) as address:
         yield address
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with chromium() as browser:
-        yield browser
 
 
 def found(page: Page, address: str, pattern: str) -> str:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from frontend.app import create_app
-from koschei import users
-from koschei.config import Config
-from koschei.config.frontend import FrontendConfig
-from koschei.db.engine import Database
-from tests.frontend.browsing import WIDTHS, chromium, faults, serving
-from tests.frontend.sample import fill
-from tests.world import NOW, filling
+from tests.frontend.browsing import WIDTHS, faults
 
 FORMS = (
     "/groups",
@@ -27,26 +18,6 @@ FORMS = (
     "/groups/toolchain/delete",
     "/add-packages?packages=foo,bar&group=toolchain",
 )
-
-
-@pytest.fixture
-def site(config: Config, database: Database) -> Iterator[str]:
-    """The address of an application that takes everybody for jane."""
-    with filling(database) as world:
-        fill(world)
-    with database.begin() as session:
-        users.log_in(session, "jane")
-    plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
-    app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
-    with serving(app) as address:
-        yield address
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.slow

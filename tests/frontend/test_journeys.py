@@ -16,7 +16,7 @@ from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.model import GroupACL, PackageGroup, User
 from koschei.rules.states import BuildState
-from tests.frontend.browsing import chromium, faults, serving
+from tests.frontend.browsing import faults, serving
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.provider import knowing
 from tests.world import NOW, World, filling
@@ -71,13 +71,6 @@ def prepare(world: World) -> None:
         package = world.package(name, collection)
         world.build(package, hours=30)
     world.build(package, BuildState.RUNNING, hours=1)
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])

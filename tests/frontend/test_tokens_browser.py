@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from frontend.app import create_app
-from koschei.config import Config
-from koschei.config.frontend import FrontendConfig
-from koschei.db.engine import Database
-from tests.frontend.browsing import WIDTHS, chromium, faults, serving
-from tests.frontend.sample import fill
-from tests.world import NOW, filling
-
-
-@pytest.fixture
-def site(config: Config, database: Database) -> Iterator[str]:
-    """The address of an application that takes everybody for jane."""
-    with filling(database) as world:
-        fill(world)
-    plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
-    app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
-    with serving(app) as address:
-        yield address
+from tests.frontend.browsing import WIDTHS, faults
 
 
 def checked(page: Page, what: str) -> None:
@@ -35,28 +16,27 @@ def checked(page: Page, what: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_token_is_made_used_and_revoked(site: str) -> None:
-    with chromium() as browser:
-        for scheme, width in WIDTHS.items():
-            page = browser.new_context(
-                viewport={"width": width, "height": 900},
-                color_scheme=scheme,  # type: ignore[arg-type]
-                java_script_enabled=scheme == "light",
-            ).new_page()
-            page.goto(f"{site}/login?next=/tokens")
-            page.get_by_role("button", name="Make the token").click()
-            assert page.get_by_text("The name is empty").is_visible()
-            page.get_by_label("What is it for?").fill("nightly")
-            page.get_by_label("Packages: set manual priorities").check()
-            page.get_by_role("button", name="Make the token").click()
-            secret = page.locator("code.secret").inner_text()
-            if scheme == "light":
-                checked(page, "made")
-            headers = {"Authorization": f"Bearer {secret}"}
-            assert httpx.get(f"{site}/api/v2/token", headers=headers).json()["user"] == "jane"
-            page.get_by_role("button", name="Revoke “nightly”").click()
-            assert page.get_by_text("API token nightly revoked").is_visible()
-            assert httpx.get(f"{site}/api/v2/token", headers=headers).status_code == 401
-        dark = browser.new_context(viewport={"width": WIDTHS["dark"], "height": 900}, color_scheme="dark").new_page()
-        dark.goto(f"{site}/login?next=/tokens")
-        checked(dark, "dark")
+def test_a_token_is_made_used_and_revoked(site: str, browser: Browser) -> None:
+    for scheme, width in WIDTHS.items():
+        page = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            java_script_enabled=scheme == "light",
+        ).new_page()
+        page.goto(f"{site}/login?next=/tokens")
+        page.get_by_role("button", name="Make the token").click()
+        assert page.get_by_text("The name is empty").is_visible()
+        page.get_by_label("What is it for?").fill("nightly")
+        page.get_by_label("Packages: set manual priorities").check()
+        page.get_by_role("button", name="Make the token").click()
+        secret = page.locator("code.secret").inner_text()
+        if scheme == "light":
+            checked(page, "made")
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert httpx.get(f"{site}/api/v2/token", headers=headers).json()["user"] == "jane"
+        page.get_by_role("button", name="Revoke “nightly”").click()
+        assert page.get_by_text("API token nightly revoked").is_visible()
+        assert httpx.get(f"{site}/api/v2/token", headers=headers).status_code == 401
+    dark = browser.new_context(viewport={"width": WIDTHS["dark"], "height": 900}, color_scheme="dark").new_page()
+    dark.goto(f"{site}/login?next=/tokens")
+    checked(dark, "dark")

@@ -1,0 +1,61 @@
+"""What people may change: groups by their maintainers, packages by whoever is helped or by those who decide (ADR 15).
+
+Pages and the API ask here, within the transaction that makes the change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy.orm import Session
+
+from koschei.errors import NotAllowedError
+from koschei.model import GroupACL, Package, PackageGroup
+from koschei.packages import Edit
+from koschei.queries import maintainers
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks for a change; `admin`: may administer Koschei, by `koschei-admin` or by a group."""
+
+    id: int
+    name: str
+    admin: bool
+
+
+class PriorityTooHighError(NotAllowedError):
+    """A manual priority is out of the bounds of those who do not administer."""
+
+
+def edits_group(person: Person) -> ColumnElement[bool]:
+    """Whether a person may edit or delete a PackageGroup: who administers any, everybody else what one maintains."""
+    if person.admin:
+        return true()
+    return exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == person.id)
+
+
+def may_edit_group(session: Session, group_id: int, person: Person) -> bool:
+    """The same of one group."""
+    return session.scalar(select(PackageGroup.id).where(PackageGroup.id == group_id, edits_group(person))) is not None
+
+
+def check_package_edit(session: Session, person: Person, package: Package, wish: Edit, highest: int) -> None:
+    """Raise NotAllowedError, with who may, when the wish is more than this person may change about the package.
+
+    `highest`: frontend.highest_manual_priority; PriorityTooHighError when the manual priority is not from 0 to that.
+    """
+    if person.admin:
+        return
+    if wish.static_priority is not None:
+        raise NotAllowedError("Only people who administer Koschei may change static priorities. Nothing was changed.")
+    ends = wish.tracked is False and package.tracked
+    decides = ends or wish.arch_override is not None or wish.skip_resolution is not None
+    if decides and not maintainers.maintains(session, person.name, package.base_id):
+        raise NotAllowedError(
+            f"Only the maintainers of {package.name}, and people who administer Koschei, may change this. "
+            "Nothing was changed."
+        )
+    if wish.manual_priority is not None and not 0 <= wish.manual_priority <= highest:
+        raise PriorityTooHighError(f"A number from 0 to {highest}; more is for people who administer Koschei")
