@@ -77,7 +77,7 @@ demo: setup ## start a whole small Koschei world on this machine
 	@exec $(PY) -m demo $(ARGS)
 
 test: setup system ## run all tests (ARGS='tests/rules -k priority' for some)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-upgrade: setup ## run an older version's tests on a database migrated for this one (FROM=v3.0.0)
 	@$(PY) -m tests.upgrade.old_tests $(FROM) $(ARGS)

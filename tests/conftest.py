@@ -29,7 +29,12 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With a newer version's migrations only those tests count that can notice them and do not have to."""
+    """Files with slow tests come first, so that no process waits for another's at the end.
+
+    With a newer version's migrations only those tests count that can notice them and do not have to.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     if LATER:
         config.hook.pytest_deselected(items=[item for item in items if not _may_notice(item)])
         items[:] = [item for item in items if _may_notice(item)]
