@@ -15,6 +15,7 @@ from structlog.stdlib import get_logger
 from werkzeug.exceptions import NotImplemented as NotConfigured
 
 from frontend import access, context, errors, people
+from frontend.navigation import site
 from koschei import users
 from koschei.config.frontend import AuthConfig
 from koschei.errors import InvalidInputError, NotAllowedError
@@ -41,7 +42,7 @@ def login() -> ResponseReturnValue:
         return _welcome(*_told_by_the_server(auth), target)
     cookie[NEXT] = target
     try:
-        return cast(ResponseReturnValue, _provider().authorize_redirect(_callback_address()))
+        return cast(ResponseReturnValue, _provider().authorize_redirect(site() + url_for("login.callback")))
     except (RequestException, AuthlibBaseError, ValueError) as error:
         return _away(error)
 
@@ -105,12 +106,6 @@ def install(app: Flask, auth: AuthConfig) -> None:
 
 def _provider() -> Any:
     return current_app.extensions[PROVIDER].create_client(PROVIDER)
-
-
-def _callback_address() -> str:
-    outside = context.frontend().config.frontend.external_url
-    path = url_for("login.callback")
-    return f"{outside.rstrip('/')}{path}" if outside else url_for("login.callback", _external=True)
 
 
 def _told_by_the_server(auth: AuthConfig) -> tuple[str, list[str]]:

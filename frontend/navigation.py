@@ -28,6 +28,11 @@ KEYS = (
 )
 
 
+def site() -> str:
+    """Where people find us: as configured, else as they asked for this page."""
+    return (context.frontend().config.frontend.external_url or request.host_url).rstrip("/")
+
+
 def come_back() -> str:
     """The address of this page, for whoever leads back to it; of the overview where this cannot be opened again."""
     if request.method != "GET" or request.blueprint == "login":
@@ -63,6 +68,6 @@ def chooser_marks(collection: Collection | None, here: object = None) -> bool:
 
 def install(app: Flask) -> None:
     """Make them known to templates."""
-    for function in (come_back, messages, chooser, chooser_marks):
+    for function in (site, come_back, messages, chooser, chooser_marks):
         app.jinja_env.globals[function.__name__] = function
     app.jinja_env.globals.update(MAIN_PAGES=MAIN_PAGES, MY_PAGES=MY_PAGES, KEYS=KEYS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from frontend import context
 from frontend.filters import exact, version
+from frontend.navigation import site
 from frontend.present import build_link, log_link, task_link
 from koschei.config import Config
 from koschei.errors import NotFoundError
@@ -54,7 +55,6 @@ def _template(config: Config) -> dict[str, str]:
 
 def _values(found: Evidence) -> dict[str, str | None]:
     collection = found.collection
-    site = context.frontend().config.frontend.external_url or request.host_url
     page = url_for("package.detail", name=found.package.name, collection=collection.name)
     return {
         "name": found.package.name,
@@ -66,7 +66,7 @@ def _values(found: Evidence) -> dict[str, str | None]:
         "collection.name": collection.name,
         "collection.bugzilla_product": collection.bugzilla_product or None,
         "collection.bugzilla_version": collection.bugzilla_version or None,
-        "url": site.rstrip("/") + page,
+        "url": site() + page,
         "evidence": evidence_text(found),
     }
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, request, url_for
 
 import koschei
 from frontend import atom, context
+from frontend.navigation import site
 from koschei.errors import NotFoundError
 from koschei.model import Collection
 from koschei.queries import feeds, groups, package
@@ -140,11 +141,6 @@ def _outside(endpoint: str, **values: object) -> str:
     return site() + url_for(endpoint, **values)  # type: ignore[arg-type]
 
 
-def site() -> str:
-    """Where people find us: as configured, else as they asked for this page."""
-    return (context.frontend().config.frontend.external_url or request.host_url).rstrip("/")
-
-
 def feed_link() -> str | None:
     """The feed of this page; None when it has none."""
     feed = FEEDS.get(request.endpoint or "")
@@ -152,5 +148,5 @@ def feed_link() -> str | None:
 
 
 def install(app: Flask) -> None:
-    """Make the link known to templates, and addresses that work from anywhere."""
-    app.jinja_env.globals.update(feed_link=feed_link, site=site)
+    """Make the link known to templates."""
+    app.jinja_env.globals["feed_link"] = feed_link

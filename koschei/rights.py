@@ -58,4 +58,6 @@ def check_package_edit(session: Session, person: Person, package: Package, wish:
             "Nothing was changed."
         )
     if wish.manual_priority is not None and not 0 <= wish.manual_priority <= highest:
-        raise PriorityTooHighError(f"A number from 0 to {highest}; more is for people who administer Koschei")
+        raise PriorityTooHighError(
+            f"A number from 0 to {highest}: {highest} is the most for people who do not administer Koschei"
+        )

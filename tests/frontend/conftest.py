@@ -90,3 +90,12 @@ def browser() -> Iterator[Browser]:
     """Chromium."""
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture
+def address(app: Flask, database: Database) -> Iterator[str]:
+    """The address of a running application with believable data."""
+    with filling(database) as world:
+        fill(world)
+    with serving(app) as address:
+        yield address

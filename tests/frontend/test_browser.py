@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask
 from playwright.sync_api import Browser, Page
 
-from koschei.db.engine import Database
-from tests.frontend.browsing import WIDTHS, serving
+from tests.frontend.browsing import WIDTHS
 from tests.frontend.browsing import faults as wrong
-from tests.frontend.sample import fill
-from tests.world import filling
 
 GCC_UPDATE = "epoch1=0&version1=15.1.1&release1=5.fc44&epoch2=0&version2=15.2.0&release2=1.fc44"
-
-
-@pytest.fixture
-def address(app: Flask, database: Database) -> Iterator[str]:
-    """The address of a running application with believable data."""
-    with filling(database) as world:
-        fill(world)
-    with serving(app) as address:
-        yield address
 
 
 def found(page: Page, address: str, pattern: str) -> str:

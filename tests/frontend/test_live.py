@@ -9,11 +9,10 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from koschei.db.engine import Database
-from tests.frontend.test_browser import address, browser  # noqa: F401 - fixtures
 from tests.world import filling
 
 
-def opened(browser: Browser, address: str) -> Page:  # noqa: F811
+def opened(browser: Browser, address: str) -> Page:
     """A page in whose world time is ours."""
     page = browser.new_context().new_page()
     page.clock.install()
@@ -22,7 +21,7 @@ def opened(browser: Browser, address: str) -> Page:  # noqa: F811
 
 
 @pytest.mark.slow
-def test_an_open_page_follows_what_happens(address: str, browser: Browser, database: Database) -> None:  # noqa: F811
+def test_an_open_page_follows_what_happens(address: str, browser: Browser, database: Database) -> None:
     page = opened(browser, address)
     headline, failing = page.locator("h1"), page.locator(".tile").first.get_by_role("link", name="failing")
     before, count = headline.inner_text(), failing.inner_text()
@@ -45,8 +44,8 @@ def test_an_open_page_follows_what_happens(address: str, browser: Browser, datab
 
 @pytest.mark.slow
 def test_what_somebody_uses_stays_and_errors_end_it_quietly(
-    address: str,  # noqa: F811
-    browser: Browser,  # noqa: F811
+    address: str,
+    browser: Browser,
     database: Database,
 ) -> None:
     page = opened(browser, address)
