@@ -42,8 +42,9 @@ def when(moment: datetime | None, now: datetime) -> Markup:
     """A relative time that tells its exact moment."""
     if moment is None:
         return Markup('<span class="none">never</span>')
-    stamp = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, exact(moment), relative(moment, now))
+    day, time = moment.astimezone(UTC).isoformat(" ", "seconds").removesuffix("+00:00").split()
+    words = f'<time datetime="{day}T{time}Z" title="{day} {time} UTC">{relative(moment, now)}</time>'
+    return Markup(words)  # noqa: S704 - a list has hundreds of them, and nothing in them can need escaping
 
 
 def duration(value: timedelta | None) -> str:

@@ -21,7 +21,7 @@ from frontend.app import create_app
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.schema import upgrade
-from tests.frontend.browsing import chromium, serving
+from tests.frontend.browsing import chromium, serving, visit
 from tests.frontend.conftest import SECRET_KEY
 from tests.frontend.sample import fill
 from tests.frontend.test_browser import pages
@@ -90,7 +90,7 @@ def take(browser: Browser, address: str, wanted: str) -> int:
 
 def _pictures(page: Page, address: str, paths: list[str], suffix: str) -> int:
     for path in paths:
-        page.goto(address + path)
+        visit(page, address + path)
         name = re.sub(r"[^\w.-]+", "_", path.strip("/")) or "overview"
         page.screenshot(path=FOLDER / f"{name[:80]}-{suffix}.png", full_page=True)
     return len(paths)

@@ -21,6 +21,12 @@
     help.querySelector("[data-keys-close]").addEventListener("click", function () { help.close(); });
   }
 
+  /* On a narrow screen the header's rows are longer than it: where one is must be in sight. */
+  document.querySelectorAll(".top nav [aria-current]").forEach(function (link) {
+    var row = link.closest("nav");
+    row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
+  });
+
   var pending = false;
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || (help && help.open)) return;

@@ -184,7 +184,7 @@ def _is_not_backing_off(facts: SchedulingFacts) -> Condition:
         retry is None or facts.now >= retry,
         "No wait is due to a build that Koji spoiled",
         f"Koji spoiled the last build; the next one is not before {moment} UTC",
-        f"Tried again after {moment} UTC",
+        "Tried again then, by itself",
     )
 
 

@@ -11,6 +11,8 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
+from frontend.context import COOKIE
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,6 +46,12 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def visit(page: Page, url: str) -> None:
+    """Open a page as whoever has chosen no collection before."""
+    page.context.clear_cookies(name=COOKIE)
+    page.goto(url)
 
 
 def faults(page: Page, axe: Axe, what: str) -> list[str]:

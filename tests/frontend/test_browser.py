@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.frontend.browsing import WIDTHS
+from tests.frontend.browsing import WIDTHS, visit
 from tests.frontend.browsing import faults as wrong
 
 GCC_UPDATE = "epoch1=0&version1=15.1.1&release1=5.fc44&epoch2=0&version2=15.2.0&release2=1.fc44"
@@ -32,6 +32,7 @@ def pages(page: Page, address: str) -> list[str]:
     )
     return [
         "/",
+        "/?collection=f44",
         "/packages",
         "/packages?collection=f44&state=failing,unresolved&order_by=since",
         failing,
@@ -79,7 +80,7 @@ def test_pages_are_accessible_quiet_and_fit(address: str, browser: Browser) -> N
         page.on("pageerror", lambda error, noise=noise: noise.append(str(error)))
         page.on("request", lambda request, noise=noise: foreign(request.url, address) and noise.append(request.url))
         for path in pages(page, address):
-            page.goto(address + path)
+            visit(page, address + path)
             faults += wrong(page, axe, f"{scheme} {path}")
             faults += [f"{scheme} {path}: {line}" for line in noise]
             noise.clear()
