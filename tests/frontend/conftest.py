@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import event
 
+from demo.postgres import Postgres
 from frontend.app import create_app
 from koschei import users
 from koschei.config import Config, FlaskConfig, FrontendConfig
@@ -21,6 +22,7 @@ from tests.frontend.browsing import chromium, serving
 from tests.frontend.sample import fill
 from tests.world import NOW, filling
 
+SAMPLE_TEMPLATE = "sample_template"
 SECRET_KEY = "a secret key for tests, as long as one must be: 0123456789abcdef"
 
 
@@ -72,15 +74,34 @@ def app_of_small_pages(config: Config, database: Database) -> FlaskClient:
     return create_app(small, database, clock=lambda: NOW).test_client()
 
 
-@pytest.fixture
-def site(config: Config, database: Database) -> Iterator[str]:
-    """The address of an application that takes everybody for jane."""
-    with filling(database) as world:
+@pytest.fixture(scope="session")
+def sample_template(postgres: Postgres, migrated_template: str) -> str:
+    """The name of a database with believable data, to be copied: it takes seconds to fill."""
+    filled = Database(postgres.create_database(SAMPLE_TEMPLATE, migrated_template))
+    with filling(filled) as world:
         fill(world)
-    with database.begin() as session:
+    filled.dispose()
+    return SAMPLE_TEMPLATE
+
+
+@pytest.fixture
+def sample(database: Database, postgres: Postgres, sample_template: str) -> Database:
+    """The fresh database, with believable data in it."""
+    name = database.engine.url.database
+    assert name
+    database.dispose()
+    postgres.drop_database(name)
+    postgres.create_database(name, sample_template)
+    return database
+
+
+@pytest.fixture
+def site(config: Config, sample: Database) -> Iterator[str]:
+    """The address of an application that takes everybody for jane."""
+    with sample.begin() as session:
         users.log_in(session, "jane")
     plain = {"bypass_login": "jane", "frontend": FrontendConfig(external_url="http://127.0.0.1")}
-    app = create_app(config.model_copy(update=plain), database, clock=lambda: NOW)
+    app = create_app(config.model_copy(update=plain), sample, clock=lambda: NOW)
     with serving(app) as address:
         yield address
 
@@ -93,9 +114,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def address(app: Flask, database: Database) -> Iterator[str]:
+def address(app: Flask, sample: Database) -> Iterator[str]:
     """The address of a running application with believable data."""
-    with filling(database) as world:
-        fill(world)
     with serving(app) as address:
         yield address

@@ -34,8 +34,7 @@ from koschei.db.engine import Database
 from koschei.model import Environment
 from koschei.tokens import Scope
 from tests.frontend.conftest import SECRET_KEY
-from tests.frontend.sample import fill
-from tests.world import NOW, filling
+from tests.world import NOW
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -60,14 +59,13 @@ fuzzed = settings(
 
 
 @pytest.fixture(scope="module")
-def fuzzed_app(postgres: Postgres, migrated_template: str) -> Iterator[tuple[Flask, str]]:
+def fuzzed_app(postgres: Postgres, sample_template: str) -> Iterator[tuple[Flask, str]]:
     """An application with believable data that all requests of this module change, and a token for it."""
     name = "fuzzed_api"
-    database = Database(postgres.create_database(name, migrated_template))
-    with filling(database) as world:
-        fill(world)
+    database = Database(postgres.create_database(name, sample_template))
+    with database.begin() as session:
         actor = Actor(Environment.FRONTEND, "jane")
-        token = tokens.make(world.session, actor, "fuzz", list(Scope), NOW + timedelta(days=9), now=NOW)
+        token = tokens.make(session, actor, "fuzz", list(Scope), NOW + timedelta(days=9), now=NOW)
     config = Config.model_validate({"flask": {"SECRET_KEY": SECRET_KEY}, "frontend": {"edits_per_hour": 10**6}})
     yield create_app(config, database, clock=lambda: NOW), token
     database.dispose()

@@ -17,8 +17,6 @@ from flask import Flask
 from frontend.access import WITH_TOKENS
 from koschei.db.engine import Database
 from tests.frontend.persons import BASE, Visitor
-from tests.frontend.sample import fill
-from tests.world import filling
 
 REQUESTS = int(os.environ.get("KOSCHEI_FUZZ_REQUESTS", "1500"))
 SEED = 20261122
@@ -144,14 +142,12 @@ def form(chance: random.Random, fields: list[str]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_strange_requests_break_nothing(app: Flask, database: Database) -> None:
-    with filling(database) as world:
-        fill(world)
+def test_strange_requests_break_nothing(app: Flask, sample: Database) -> None:
     chance = random.Random(SEED)
     visitors = [
-        Visitor(app.test_client(), database),
-        Visitor(app.test_client(), database, "jane"),
-        Visitor(app.test_client(), database, "root", admin=True),
+        Visitor(app.test_client(), sample),
+        Visitor(app.test_client(), sample, "jane"),
+        Visitor(app.test_client(), sample, "root", admin=True),
     ]
     tokens = [
         re.search(r'name="csrf_token" value="([^"]+)"', v.get("/logout").text) if v.name else None for v in visitors

@@ -18,7 +18,6 @@ from tests.frontend.test_group_pages import MOST_QUERIES, SOMEBODY
 from tests.frontend.test_pages import words
 from tests.world import filling
 
-EVERY = [f"pkg{number:03}" for number in range(300)]
 FORMS = ("/groups/tools/edit", "/groups/jane/own/edit", "/groups/tools/delete", "/groups/jane/own/delete")
 
 
@@ -27,7 +26,7 @@ def there(database: Database) -> None:
     """A global group and one of jane's, both maintained by her."""
     with filling(database) as world:
         collection = world.collection("f44", "Fedora Rawhide")
-        for name in (*EVERY, "foo", "bar", "baz"):
+        for name in ("foo", "bar", "baz", "pkg001"):
             world.package(name, collection)
         groups.create(world.session, SOMEBODY, "tools", ["foo", "bar"], ["jane", "amy"])
         groups.create(world.session, SOMEBODY, "jane/own", ["foo"], ["jane"])
@@ -120,11 +119,16 @@ def test_who_administers_can_make_a_global_group(client: FlaskClient, database: 
     assert group(database, "sig").maintainers == ("amy", "zoe")
 
 
-@pytest.mark.parametrize("separator", ["\r\n", " ", ",", ", \t\r\n"])
-def test_a_paste_of_hundreds_of_names_works(jane: Visitor, database: Database, separator: str) -> None:
-    answer = jane.post("/add-group", {"name": "many", "owners": "jane", "packages": separator.join(EVERY)})
-    assert answer.status_code == 303
-    assert group(database, "jane/many").packages == tuple(EVERY)
+def test_a_paste_of_hundreds_of_names_works(jane: Visitor, database: Database) -> None:
+    every = [f"many{number:03}" for number in range(300)]
+    with filling(database) as world:
+        collection = world.collection("f43")
+        for name in every:
+            world.package(name, collection)
+    for number, separator in enumerate(("\r\n", " ", ",", ", \t\r\n")):
+        answer = jane.post("/add-group", {"name": f"all{number}", "owners": "jane", "packages": separator.join(every)})
+        assert answer.status_code == 303
+        assert group(database, f"jane/all{number}").packages == tuple(every)
 
 
 @pytest.mark.parametrize(

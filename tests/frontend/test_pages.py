@@ -13,7 +13,6 @@ from koschei.db.engine import Database
 from koschei.model import Cause
 from koschei.rules.states import BuildState, PackageState
 from tests.frontend.conftest import counting
-from tests.frontend.sample import fill
 from tests.world import World, ago, filling
 
 MOST_QUERIES = 15
@@ -344,9 +343,7 @@ def test_a_collection_is_chosen_in_the_address_and_kept_by_links(client: FlaskCl
     assert "There is no collection “nix”" in words(checked(client, "/packages?collection=f44,nix", 404))
 
 
-def test_pages_ask_few_queries_whatever_they_show(client: FlaskClient, database: Database) -> None:
-    with filling(database) as world:
-        fill(world)
+def test_pages_ask_few_queries_whatever_they_show(client: FlaskClient, sample: Database) -> None:
     page = client.get("/packages?state=failing").text
     failing = re.search(r'href="(/package/[^"]+)"', page)
     unresolved = re.search(r'href="(/package/[^"]+)"', client.get("/packages?state=unresolved").text)
@@ -356,7 +353,7 @@ def test_pages_ask_few_queries_whatever_they_show(client: FlaskClient, database:
     addresses += ["/search?q=python", "/build/5", failing[1], unresolved[1], "/package/kernel"]
     client.get("/")
     for address in addresses:
-        with counting(database) as statements:
+        with counting(sample) as statements:
             assert client.get(address).status_code == 200
         assert len(statements) <= MOST_QUERIES, (address, statements)
 

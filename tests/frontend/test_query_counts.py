@@ -11,14 +11,11 @@ from bench.pages.addresses import ADDRESSES, addresses
 from bench.pages.sights import look
 from bench.pages.visits import asked, cookie
 from koschei.db.engine import Database
-from tests.frontend.sample import fill
-from tests.world import NOW, filling
+from tests.world import NOW
 
 
-def test_every_route_asks_few_queries(app: Flask, database: Database) -> None:
-    with filling(database) as world:
-        fill(world)
-    with database.begin() as session:
+def test_every_route_asks_few_queries(app: Flask, sample: Database) -> None:
+    with sample.begin() as session:
         user_id = session.execute(text("""UPDATE "user" SET admin = true WHERE name = 'jane' RETURNING id""")).scalar()
         sights = look(session)
     wanted = addresses(app, sights)
@@ -28,7 +25,7 @@ def test_every_route_asks_few_queries(app: Flask, database: Database) -> None:
     assert "jane" in app.test_client(use_cookies=False).get("/collections", headers=session_of_jane).text
     for who, headers in (("nobody", {}), ("jane", session_of_jane)):
         for address in wanted:
-            status, statements = asked(app, database, address.path, headers)
+            status, statements = asked(app, sample, address.path, headers)
             assert status < 500, address
             if len(statements) > LIMIT_QUERIES:
                 askers = ", ".join(statement.asker for statement in statements)

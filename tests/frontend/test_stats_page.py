@@ -14,7 +14,6 @@ from koschei.db.engine import Database
 from koschei.model import ResourceConsumption, StatisticsRefresh
 from koschei.rules.states import BuildState, PackageState
 from tests.frontend.conftest import counting
-from tests.frontend.sample import fill
 from tests.frontend.test_pages import checked, words
 from tests.world import NOW, filling
 
@@ -170,9 +169,7 @@ def test_the_age_of_the_newest_repository_is_told(client: FlaskClient, database:
 
 
 @pytest.mark.parametrize("address", ["/stats", "/stats?days=365", "/collections", "/collection/f44"])
-def test_few_queries_are_asked(client: FlaskClient, database: Database, address: str) -> None:
-    with filling(database) as world:
-        fill(world)
-    with counting(database) as statements:
+def test_few_queries_are_asked(client: FlaskClient, sample: Database, address: str) -> None:
+    with counting(sample) as statements:
         checked(client, address)
     assert len(statements) <= 12, statements
