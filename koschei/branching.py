@@ -9,8 +9,8 @@ Deleting is many short transactions. One that was interrupted goes on when it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,9 +24,9 @@ from koschei import audit, collections
 from koschei.audit import Actor
 from koschei.collections import Fields
 from koschei.db.engine import Database
-from koschei.db.locks import LockSpace, trying_lock
+from koschei.db.locks import LockSpace, try_lock, wait_for_lock
 from koschei.dependencies import naming
-from koschei.errors import AlreadyExistsError, DatabaseError, NotAllowedError
+from koschei.errors import AlreadyExistsError, DatabaseError, NotAllowedError, NotFoundError, ServiceError
 from koschei.koji.session import KojiSession
 from koschei.model import (
     AppliedChange,
@@ -51,6 +51,8 @@ HISTORY = timedelta(days=31)
 ATTEMPTS = 3
 # Packages deleted in one transaction: a fraction of a second, which is how long anybody who wants one of them waits.
 BATCH = 200
+# How long a deletion waits for the resolver, which takes minutes for a large collection in a new repository.
+PATIENCE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -334,12 +336,14 @@ def delete(
     begin: Begin | None = None,
     say: Callable[[str], None] = lambda message: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    patience: timedelta = PATIENCE,
 ) -> list[str]:
     """Delete a collection with its packages, builds and history. Returns the last audit message.
 
     Packages go in batches, each a transaction of its own (`begin`), so nobody waits; `say` is told when it begins, and
     `progress` how many of how many are gone. Interrupted, it goes on when called again. Builds that run in Koji go on
-    there. Raises NotFoundError, and NotAllowedError when there are packages and not `force`: then nothing has changed.
+    there. Raises NotFoundError, NotAllowedError when there are packages and not `force`, and ServiceError when the
+    repo-resolver is at work in it for longer than `patience`: then nothing has changed.
     """
     begin = begin or database.begin
     with begin() as session:
@@ -350,16 +354,12 @@ def delete(
                 f"Collection {name} has {total} packages. Deleting it deletes them with all their builds and history, "
                 "which cannot be undone: --force does it"
             )
-    # While we hold the resolver's lock, the buildroot stays unknown, and nothing new is submitted.
-    with trying_lock(database.engine, LockSpace.REPO_RESOLVER, collection.id):
+    with _unresolved(database, collection, say, patience):
         if total:
+            begun = f"Deletion of collection {name} begun: {total} packages"
             with begin() as session:
-                session.execute(
-                    update(Collection)
-                    .where(Collection.id == collection.id)
-                    .values(latest_repo_id=None, latest_repo_resolved=None)
-                )
-                begun = f"Deletion of collection {name} begun: {total} packages"
+                if not _forget_repository(session, collection.id):
+                    raise NotFoundError(f"Collection {name} was deleted by somebody else meanwhile")
                 audit.record(session, actor, begun)
             say(f"{begun}. If it is interrupted, the same command goes on with it")
         done = 0
@@ -375,6 +375,35 @@ def delete(
                 pass
             session.delete(found)
             return [audit.record(session, actor, f"Collection {name} deleted")]
+
+
+@contextmanager
+def _unresolved(
+    database: Database, collection: Collection, say: Callable[[str], None], patience: timedelta
+) -> Iterator[None]:
+    """Within it no resolver looks at the collection; one that is at it is waited for."""
+    place = database.engine, LockSpace.REPO_RESOLVER, collection.id
+    lock = try_lock(*place)
+    if lock is None:
+        minutes = f"{patience.total_seconds() / 60:g} minutes"
+        busy = f"The repo-resolver, or another deletion, is at work in {collection.name}"
+        say(f"{busy}: waiting for its end, {minutes} at most")
+        lock = wait_for_lock(*place, patience.total_seconds())
+        if lock is None:
+            raise ServiceError(
+                f"{busy}, for {minutes} already; nothing was deleted. Try again later, or stop the repo-resolver "
+                "until the collection is gone"
+            )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _forget_repository(session: Session, collection_id: int) -> bool:
+    """Make the buildroot unknown: nothing new is submitted, until a resolver looks again. False: no such collection."""
+    query = update(Collection).where(Collection.id == collection_id).returning(Collection.id)
+    return session.scalar(query.values(latest_repo_id=None, latest_repo_resolved=None)) is not None
 
 
 def _count(session: Session, collection_id: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ from sqlalchemy.orm import Session
 
 from koschei import branching
 from koschei.db.engine import Database
-from koschei.errors import NotAllowedError, NotFoundError
+from koschei.db.locks import LockSpace, trying_lock
+from koschei.errors import NotAllowedError, NotFoundError, ServiceError
 from koschei.model import Base, Collection, LogEntry
 from koschei.rules.states import PackageState
+from tests.support import wait_for_a_waiter
 from tests.test_branching import ALICE, evidence, named, package, rows
 from tests.world import filling
 
@@ -129,6 +133,58 @@ def test_what_came_at_the_last_moment_goes_with_all_that_is_in_it(
     with database.begin() as session:
         after = contents(session)
     assert {name: after[name] * (1 if name in SHARED else 2) for name in after} == before
+
+
+def test_a_deletion_begins_when_the_resolver_is_done_and_keeps_it_away_until_its_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_collections(database)
+    with database.begin() as session:
+        number = named(session, "f1").id
+    free: list[bool] = []
+
+    def looked(begin: Any, collection_id: int) -> int:
+        with trying_lock(database.engine, LockSpace.REPO_RESOLVER, collection_id) as mine:
+            free.append(mine)
+        return delete_some(begin, collection_id)
+
+    delete_some = branching._delete_some
+    monkeypatch.setattr(branching, "_delete_some", looked)
+    said: list[str] = []
+    with deleting_while_resolved(database, number, said) as deletion, database.begin() as session:
+        assert named(session, "f1").latest_repo_id == 6_700_000
+        assert rows(session, LogEntry) == []
+    assert deletion.result() == ["Collection f1 deleted"]
+    assert said[0].startswith("The repo-resolver, or another deletion, is at work in f1: waiting for its end, 15 min")
+    assert free == [False, False]
+
+
+@contextmanager
+def deleting_while_resolved(database: Database, number: int, said: list[str]) -> Iterator[Future[list[str]]]:
+    """A deletion of f1 that waits for the resolver, which goes on to the end of the block."""
+    with ThreadPoolExecutor() as other:
+        with trying_lock(database.engine, LockSpace.REPO_RESOLVER, number) as mine:
+            assert mine
+            deletion = other.submit(branching.delete, database, ALICE, "f1", force=True, say=said.append)
+            wait_for_a_waiter(database)
+            yield deletion
+        deletion.result(30)
+
+
+def test_a_deletion_that_waits_for_the_resolver_in_vain_changes_nothing(database: Database) -> None:
+    two_collections(database)
+    with database.begin() as session:
+        before, number = contents(session), named(session, "f1").id
+    with (
+        trying_lock(database.engine, LockSpace.REPO_RESOLVER, number),
+        pytest.raises(ServiceError, match=r"nothing was deleted\. Try again later, or stop the repo-resolver"),
+    ):
+        branching.delete(database, ALICE, "f1", force=True, patience=timedelta(seconds=0.1))
+    with database.begin() as session:
+        assert contents(session) == before
+        assert named(session, "f1").latest_repo_id == 6_700_000
+        assert rows(session, LogEntry) == []
+    assert branching.delete(database, ALICE, "f1", force=True) == ["Collection f1 deleted"]
 
 
 def test_nobody_deletes_what_is_not_there(database: Database) -> None:

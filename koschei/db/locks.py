@@ -5,12 +5,13 @@ Lock order everywhere: packages in id order, then builds. Advisory locks come be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from koschei.db.engine import translated
 
@@ -59,15 +60,44 @@ def try_lock(engine: Engine, space: LockSpace, key: int) -> HeldLock | None:
 
     Errors: DatabaseError when PostgreSQL is away.
     """
+
+    def ask(connection: Connection, values: dict[str, int]) -> bool:
+        return bool(connection.execute(text("SELECT pg_try_advisory_lock(:s, :k)"), values).scalar_one())
+
+    return _take(engine, space, key, ask)
+
+
+def wait_for_lock(engine: Engine, space: LockSpace, key: int, seconds: float) -> HeldLock | None:
+    """Stand in line for the lock, and take it as soon as its holder is done; None when that takes longer.
+
+    Who only tries does not get it before those who wait. Errors as `try_lock`.
+    """
+
+    def ask(connection: Connection, values: dict[str, int]) -> bool:
+        patience = {"ms": str(max(1, round(seconds * 1000)))}  # 0 would be for ever
+        connection.execute(text("SELECT set_config('lock_timeout', :ms, true)"), patience)
+        try:
+            connection.execute(text("SELECT pg_advisory_lock(:s, :k)"), values)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            return False
+        return True
+
+    return _take(engine, space, key, ask)
+
+
+def _take(
+    engine: Engine, space: LockSpace, key: int, ask: Callable[[Connection, dict[str, int]], bool]
+) -> HeldLock | None:
     folded = key & 0x7FFFFFFF
     with translated():
         connection = engine.connect()
         try:
-            got = connection.execute(
-                text("SELECT pg_try_advisory_lock(:s, :k)"), {"s": int(space), "k": folded}
-            ).scalar_one()
+            got = ask(connection, {"s": int(space), "k": folded})
             connection.commit()
         except BaseException:
+            connection.invalidate()  # it may hold the lock already
             connection.close()
             raise
     if got:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from koschei.db.engine import Database
-from koschei.db.locks import LockSpace
+from koschei.db.locks import LockSpace, trying_lock
 from koschei.model import AdminNotice
 from tests.admin.command_rows import ROWS, Row, Writes, fingerprint, wait_at_commit, write_files
 from tests.admin.conftest import SCRIPT, MakeShell, Shell, audit_log
@@ -257,6 +257,23 @@ def test_deleting_a_collection_is_interrupted_between_steps_and_goes_on(shell: S
     assert count_many(database) == 0
     with database.begin() as session:
         assert audit_log(session)[-1] == ("alice", "Collection f26 deleted")
+
+
+def test_a_deletion_that_waits_for_the_resolver_is_interrupted_and_changed_nothing(
+    shell: Shell, database: Database
+) -> None:
+    before = fingerprint(database)
+    with database.begin() as session:
+        number = session.execute(text("SELECT id FROM collection WHERE name = 'f26'")).scalar_one()
+    with (
+        trying_lock(database.engine, LockSpace.REPO_RESOLVER, number),
+        started(shell, *ROWS["delete-collection"].words) as process,
+    ):
+        wait_for_a_waiter(database, "koschei-admin")
+        status, out, said = press(process)
+    assert (status, said) == (130, NOTHING)
+    assert out.startswith("The repo-resolver, or another deletion, is at work in f26: waiting")
+    assert fingerprint(database) == before
 
 
 @pytest.mark.parametrize(("name", "title"), [("cleanup", "Cleanup"), ("retention", "Retention")])
