@@ -42,6 +42,8 @@ REMEMBERING = CHOOSING - {"package.detail", "affected.affected"}
 COOKIE = "collection"
 YEAR = timedelta(days=365)
 LONGEST_CHOICE = 500
+# What can be shown, and done, before there is any collection: everything else says how to make one.
+NEEDING_NONE = frozenset({"api_v1", "audit", "badges", "docs", "feeds", "login", "tokens"})
 CURSOR_ARGUMENTS = ("after", "before", "key", "at", "last_seen_ts")
 
 
@@ -178,7 +180,7 @@ def install(app: Flask, made_with: Frontend) -> None:
             return None
         if "\0" in request.path or any("\0" in value for values in request.args.lists() for value in values[1]):
             raise InvalidInputError("The address has a NUL character in it")
-        if not choice().every and request.blueprint not in ("api_v1", "badges", "feeds"):
+        if not choice().every and request.blueprint not in NEEDING_NONE:
             return render_template("empty.html", around=surroundings())
         return None
 

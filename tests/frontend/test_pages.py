@@ -13,6 +13,7 @@ from koschei.db.engine import Database
 from koschei.model import Cause
 from koschei.rules.states import BuildState, PackageState
 from tests.frontend.conftest import counting
+from tests.frontend.persons import Visitor
 from tests.world import World, ago, filling
 
 MOST_QUERIES = 15
@@ -332,6 +333,17 @@ def test_search_goes_straight_to_a_package_and_else_lists(client: FlaskClient, b
 def test_without_collections_every_page_says_what_to_do(client: FlaskClient) -> None:
     for address in ("/", "/packages", "/package/foo", "/collections", "/search?q=foo"):
         assert "koschei-admin create-collection" in words(checked(client, address))
+
+
+def test_without_collections_people_log_in_and_read_how_to_make_one(client: FlaskClient, database: Database) -> None:
+    assert 'href="/documentation/operations#a-new-collection"' in checked(client, "/")
+    assert 'id="a-new-collection"' in checked(client, "/documentation/operations")
+    assert client.get("/login", environ_overrides={"REMOTE_USER": "jane"}).status_code == 303
+    root = Visitor(client, database, "root", admin=True)
+    for address, heading in (("/log", "Audit log"), ("/tokens", "You have no API token"), ("/logout", "Log out")):
+        assert f"<h1>{heading}" in root.get(address).text
+    assert root.post("/logout").status_code == 303
+    assert root.get("/log").location.startswith("/login")
 
 
 def test_a_collection_is_chosen_in_the_address_and_kept_by_links(client: FlaskClient, broken: dict[str, Any]) -> None:
