@@ -22,8 +22,8 @@ from koschei.queries.unknown import unknown_packages
 from koschei.rules.names import LONGEST_NAME, listed, quoted, shown, suggestion
 
 NAME = re.compile(r"[a-zA-Z0-9.+_-]+")
-# /groups/<namespace>/edit is the page that edits a global group, not a group of that name.
-RESERVED = ("edit", "delete")
+# /groups/<namespace>/edit is the page that edits a global group, not a group of that name; the others likewise.
+RESERVED = ("delete", "edit", "feed.atom")
 # A refreshed group that loses more than this share of its packages is likelier to have a broken source.
 DRASTIC_SHARE = 0.5
 FEW = 10

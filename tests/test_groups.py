@@ -94,7 +94,7 @@ def test_one_name_in_two_namespaces_is_two_groups(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a/b/c", "/a", "a/", "ä", "a\n", "..", "a/..", "./a", "bob/edit", "bob/delete"]
+    "name", ["", "a b", "a/b/c", "/a", "a/", "ä", "a\n", "..", "a/..", "./a", "bob/edit", "bob/feed.atom"]
 )
 def test_names_that_no_page_could_have_are_refused(session: Session, name: str) -> None:
     with pytest.raises(InvalidInputError, match="Invalid group name"):

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -108,6 +109,15 @@ def test_a_group_is_made_in_ones_own_namespace(jane: Visitor, database: Database
     found = group(database, "jane/mine")
     assert (found.packages, found.maintainers) == (("bar", "foo"), ("jane",))
     assert "jane: Group jane/mine created" in log(database)
+
+
+def test_no_group_of_a_user_takes_the_address_of_another_page(app: Flask, jane: Visitor) -> None:
+    ends = [re.fullmatch(r"/groups/<name>/([^<>/]+)", rule.rule) for rule in app.url_map.iter_rules()]
+    taken = sorted({end[1] for end in ends if end})
+    assert taken == sorted(groups.RESERVED)
+    for name in taken:
+        answer = jane.post("/add-group", {"name": name, "owners": "jane", "packages": "foo"})
+        assert (answer.status_code, "would be the address of another page" in answer.text) == (422, True)
 
 
 def test_who_administers_can_make_a_global_group(client: FlaskClient, database: Database) -> None:
