@@ -100,7 +100,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Cell:
-    """A package in one collection; `parts` of its priority: manual, static, dependencies and last build, weighted."""
+    """A package in one collection; `parts` of its priority: manual, static, dependencies and last build, weighted.
+
+    It has no priority where it is untracked or blocked, or no build of it is known.
+    """
 
     id: int
     collection_id: int
@@ -124,37 +127,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A package in all collections of the list; `cells` by collection."""
+    """A package in all collections of the list.
+
+    `cells` by collection; `fitting`: those of them that fit the selection, by which the list is sorted.
+    """
 
     name: str
     cells: Mapping[int, Cell]
+    fitting: Sequence[Cell]
     key: float | None = None
 
     @property
     def started(self) -> Cell | None:
         """Where it was built last."""
-        built = [cell for cell in self.cells.values() if cell.last_build_started is not None]
+        built = [cell for cell in self.fitting if cell.last_build_started is not None]
         return max(built, key=lambda cell: cell.last_build_started or cell.since, default=None)
 
     @property
     def priority(self) -> Cell | None:
         """Where it is most urgent."""
-        rated = [
-            cell
-            for cell in self.cells.values()
-            if cell.priority is not None and cell.state not in (PackageState.UNTRACKED, PackageState.BLOCKED)
-        ]
+        rated = [cell for cell in self.fitting if cell.priority is not None]
         return max(rated, key=lambda cell: cell.priority or 0.0, default=None)
 
     @property
     def since(self) -> Cell:
         """Where its state changed last."""
-        return max(self.cells.values(), key=lambda cell: cell.since)
-
-    @property
-    def running(self) -> list[Cell]:
-        """Where it is being built."""
-        return [cell for cell in self.cells.values() if cell.running_build_id is not None]
+        return max(self.fitting, key=lambda cell: cell.since)
 
 
 @dataclass(frozen=True)
@@ -219,12 +217,16 @@ def page(
     """The rows beside the cursor (None: the first ones), at most `size`."""
     at = (cursor.at if cursor else None) or now
     back = cursor is not None and cursor.back
-    found, total = _found(session, selection, order, cursor, size + 1, priority_column(config, at))
+    priority = _priority(config, at)
+    found, total = _found(session, selection, order, cursor, size + 1, priority)
     more, found = len(found) > size, found[:size]
     if back:
         found.reverse()
-    cells = _cells(session, selection, [name for name, _ in found], priority_column(config, at))
-    rows = [Row(name, cells[name], key) for name, key in found if name in cells]
+    cells, states = _cells(session, selection, [name for name, _ in found], priority), _states(selection)
+    rows = [
+        Row(name, cells[name], [cell for cell in cells[name].values() if _fits(cell, selection, states)], key)
+        for name, key in found
+    ]
     if not rows:
         return Page()
     stamp = at if order.by is SortBy.PRIORITY else None
@@ -236,8 +238,8 @@ def page(
 
 def named(session: Session, selection: Selection, names: Sequence[str], *, config: Config, now: datetime) -> list[Row]:
     """The rows of these names, in their order; names that the selection has not are left out."""
-    cells = _cells(session, replace(selection, states=frozenset()), names, priority_column(config, now))
-    return [Row(name, cells[name]) for name in names if name in cells]
+    cells = _cells(session, selection, names, _priority(config, now))
+    return [Row(name, cells[name], list(cells[name].values())) for name in names if name in cells]
 
 
 Found = list[tuple[str, float | None]]
@@ -366,6 +368,16 @@ def _states(selection: Selection) -> frozenset[PackageState]:
         return selection.states
     hidden = {PackageState.BLOCKED} if selection.untracked else {PackageState.BLOCKED, PackageState.UNTRACKED}
     return frozenset(PackageState) - hidden
+
+
+def _fits(cell: Cell, selection: Selection, states: frozenset[PackageState]) -> bool:
+    """Whether this cell, and not only another one of its name, is what the list is about: what `_filtered` says."""
+    return cell.state in states and (not selection.running or cell.running_build_id is not None)
+
+
+def _priority(config: Config, at: datetime) -> ColumnElement[float]:
+    """The priority as lists have it: nothing asks for builds of what is untracked or blocked."""
+    return case((and_(Package.tracked, ~Package.blocked), priority_column(config, at)))
 
 
 def _chosen(query: Query, selection: Selection, *, few: bool = False) -> Query:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from flask.testing import FlaskClient
 
 from koschei.db.engine import Database
 from koschei.rules.states import BuildState, PackageState
+from tests.frontend.sample import fill
 from tests.world import ago, filling
 
 COMPLETE, FAILED, RUNNING = BuildState.COMPLETE, BuildState.FAILED, BuildState.RUNNING
@@ -169,3 +171,39 @@ def test_a_priority_says_why_it_is_so(client: FlaskClient, some: None) -> None:
     assert set(why) == set(tips)
     assert "+900 manual, −30 time; in Fedora 43" in tips.values()
     assert "in Fedora 43" not in client.get("/packages?collection=f43").text.split("<tbody>")[1]
+
+
+def column(page: str, label: str, what: str) -> list[str]:
+    """What the cells of a column show: `what` of each, "" where it has none."""
+    cells = re.findall(rf'<td data-label="{label}"[^>]*>(.*?)</td>', page)
+    return [found[1] if (found := re.search(what, cell)) else "" for cell in cells]
+
+
+def test_every_list_is_sorted_by_what_it_shows(client: FlaskClient, database: Database) -> None:
+    with filling(database) as world:
+        fill(world)
+    orders = (("since", "Since"), ("started", "Last build"), ("current_priority", "Priority"))
+    for (order, label), chosen in product(orders, ("", "state=failing,unresolved", "running=1", "untracked=1")):
+        address = f"/packages?{chosen}&order_by={order}"
+        page = client.get(address).text
+        if order == "current_priority":
+            shown = column(page, label, r">(−?[\d\u202f]+)</a>")
+            keys = [float(text.replace("−", "-").replace("\u202f", "") or "-inf") for text in shown]
+            assert keys == sorted(keys, reverse=True), address
+        else:
+            shown = column(page, label, r'datetime="([^"]{19})')
+            assert shown == sorted(shown, reverse=True), address
+        assert any(shown), address
+
+
+def test_a_row_tells_of_the_collections_that_fit_and_names_them(client: FlaskClient, some: None) -> None:
+    broken = client.get("/packages?state=failing").text
+    assert column(broken, "Since", 'title=.* UTC ([^"]+)') == ["in Rawhide"]
+    assert column(broken, "Last build", 'title=.* UTC ([^"]+)') == ["in Rawhide"]
+    mended = client.get("/packages?state=ok").text
+    assert dict(zip(names(client, "?state=ok"), column(mended, "Since", 'UTC ([^"]+)'), strict=True)) == {
+        "Zeta": "in Rawhide",
+        "bad": "in Fedora 43",
+        "good": "in Rawhide",
+    }
+    assert "in Fedora 43" not in "".join(column(client.get("/packages?collection=f43").text, "Since", "(.*)"))
