@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from flask import request
 from wtforms import BooleanField, IntegerField, StringField
-from wtforms.validators import Length, NumberRange, Optional
+from wtforms.validators import Length
 
 from frontend import context, forms, people
 from koschei import memberships, packages
@@ -20,36 +20,39 @@ LONGEST_OVERRIDE = 300
 GROUPS_SHOWN = 200
 
 
+class PriorityField(IntegerField):  # type: ignore[misc]
+    """A priority; a field that was emptied means none, which is 0."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Errors: ValueError for what is no number."""
+        super().process_formdata(["0"] if valuelist and not valuelist[0].strip() else valuelist)
+
+
+class BoxField(BooleanField):  # type: ignore[misc]
+    """A box to tick. One that is not ticked is not sent: `<name>__present` says that it was there."""
+
+    def process(self, formdata: Any, *rest: Any, **options: Any) -> None:
+        """What was sent, or what it was when there was no box."""
+        there = formdata is not None and f"{self.name}__present" in formdata
+        super().process(formdata if there else None, *rest, **options)
+
+
 class SettingsForm(forms.Form):
-    """The settings of a package; those that the person may not change are left out of the page, and refused here.
+    """The settings of a package (`obj`). Those that the person may not change are not sent, and stay as they are."""
 
-    A box that is not ticked is not sent: `<name>__present` says that it was there.
-    """
-
-    tracked = BooleanField("Tracked")
-    manual_priority = IntegerField("Manual priority", [Optional()])
-    static_priority = IntegerField(
-        "Static priority", [Optional(), NumberRange(-packages.HIGHEST_PRIORITY, packages.HIGHEST_PRIORITY)]
-    )
+    tracked = BoxField("Tracked")
+    manual_priority = PriorityField("Manual priority")
+    static_priority = PriorityField("Static priority")
     arch_override = StringField("Architectures", [Length(max=LONGEST_OVERRIDE)])
-    skip_resolution = BooleanField("Skip resolution")
+    skip_resolution = BoxField("Skip resolution")
 
     def wish(self, row: Package) -> packages.Edit:
-        """What is to be changed: what was sent, and is different."""
-        sent = request.form
-        values = {
-            name: self[name].data
-            for name in ("tracked", "skip_resolution")
-            if f"{name}__present" in sent and self[name].data != getattr(row, name)
-        }
-        values |= {
-            name: self[name].data
-            for name in ("manual_priority", "static_priority")
-            if self[name].data is not None and self[name].data != getattr(row, name)
-        }
-        if "arch_override" in sent and (self.arch_override.data or "") != (row.arch_override or ""):
-            values["arch_override"] = self.arch_override.data or ""
-        return packages.Edit(**values)
+        """What is to be changed: what differs."""
+        wanted = {field.name: self[field.name].data for field in fields(packages.Edit)}
+        # No architectures are NULL in the table, and an empty field here.
+        return packages.Edit(
+            **{name: data for name, data in wanted.items() if (data or "") != (getattr(row, name) or "")}
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from frontend import context, editing, forms, pages_package
 from frontend.access import Role, needs
 from frontend.package_settings import SettingsForm
 from koschei import memberships, packages, requests, rights
-from koschei.errors import InvalidInputError, NotFoundError
+from koschei.errors import InvalidInputError, NotFoundError, UserError
 from koschei.model import BasePackage
 from koschei.queries import package
 from koschei.queries.package import Somewhere
@@ -22,7 +22,7 @@ blueprint = Blueprint("package_edit", __name__)
 def edit(name: str) -> ResponseReturnValue:
     """Change settings: manual priority anybody, static ones who administer, the others maintainers."""
     here = _here(name)
-    form = SettingsForm()
+    form = SettingsForm(obj=here.package)
     config = context.frontend().config
     if form.validate():
         wish = form.wish(here.package)
@@ -34,10 +34,10 @@ def edit(name: str) -> ResponseReturnValue:
                 changed = packages.edit(
                     session, editing.actor(), here.package.id, wish, known_arches=arches, now=context.now()
                 )
-        except rights.PriorityTooHighError as error:
-            form.manual_priority.errors = [str(error)]
-        except InvalidInputError as error:
-            form.arch_override.errors = [str(error)]
+        except UserError as error:
+            if error.field is None:
+                raise
+            form[error.field].errors = [str(error)]
         else:
             return _done(here, "Package modified" if changed else "Nothing was changed: it is like that already")
     flash(f"Nothing was changed. {forms.faults(form)}", "danger")

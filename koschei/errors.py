@@ -38,7 +38,11 @@ class ConfigError(KoscheiError):
 
 
 class UserError(KoscheiError):
-    """The request cannot be carried out as it was made; nothing was changed."""
+    """The request cannot be carried out as it was made; nothing was changed. `field`: the value at fault, if one is."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 class NotFoundError(UserError):

@@ -99,7 +99,8 @@ def edit(
 ) -> list[str]:
     """Change several things about one package. `known_arches`: koji_config.build_arches.
 
-    Raises NotFoundError when the package is gone, InvalidInputError for a value that cannot be used.
+    Raises NotFoundError when the package is gone, InvalidInputError for a value that cannot be used: its `field` is
+    that of the wish.
     """
     if wish.arch_override is not None:
         wish = replace(wish, arch_override=parse_arch_override(wish.arch_override, known_arches))
@@ -195,10 +196,13 @@ def parse_arch_override(value: str, known_arches: Sequence[str]) -> str:
     if unknown:
         hint = " (^ belongs in front of all names)" if any(name.startswith("^") for name in unknown) else ""
         raise InvalidInputError(
-            f"Unrecognized arch in arch override: {listed(unknown)}{hint}. Known are: {', '.join(known_arches)}"
+            f"Unrecognized arch in arch override: {listed(unknown)}{hint}. Known are: {', '.join(known_arches)}",
+            field="arch_override",
         )
     if excluding and not names:
-        raise InvalidInputError("An arch override of ^ alone leaves nothing out: name architectures after it")
+        raise InvalidInputError(
+            "An arch override of ^ alone leaves nothing out: name architectures after it", field="arch_override"
+        )
     return ("^" if excluding else "") + " ".join(dict.fromkeys(names))
 
 
@@ -210,9 +214,12 @@ def _edit_named(
 
 
 def _edit(session: Session, actor: Actor, package_ids: Sequence[int], wish: Edit, now: datetime) -> list[str]:
-    for value in (wish.manual_priority, wish.static_priority):
+    for field in ("manual_priority", "static_priority"):
+        value = getattr(wish, field)
         if value is not None and abs(value) > HIGHEST_PRIORITY:
-            raise InvalidInputError(f"A priority of {value} is out of range: at most {HIGHEST_PRIORITY} either way")
+            raise InvalidInputError(
+                f"A priority of {value} is out of range: at most {HIGHEST_PRIORITY} either way", field=field
+            )
     retracked = wish.tracked is not None and any(
         package.tracked != wish.tracked for package in lock_packages(session, package_ids)
     )

@@ -25,10 +25,6 @@ class Person:
     admin: bool
 
 
-class PriorityTooHighError(NotAllowedError):
-    """A manual priority is out of the bounds of those who do not administer."""
-
-
 def edits_group(person: Person) -> ColumnElement[bool]:
     """Whether a person may edit or delete a PackageGroup: who administers any, everybody else what one maintains."""
     if person.admin:
@@ -44,7 +40,7 @@ def may_edit_group(session: Session, group_id: int, person: Person) -> bool:
 def check_package_edit(session: Session, person: Person, package: Package, wish: Edit, highest: int) -> None:
     """Raise NotAllowedError, with who may, when the wish is more than this person may change about the package.
 
-    `highest`: frontend.highest_manual_priority; PriorityTooHighError when the manual priority is not from 0 to that.
+    `highest`: frontend.highest_manual_priority; a manual priority that is not from 0 to that is the error's field.
     """
     if person.admin:
         return
@@ -58,6 +54,7 @@ def check_package_edit(session: Session, person: Person, package: Package, wish:
             "Nothing was changed."
         )
     if wish.manual_priority is not None and not 0 <= wish.manual_priority <= highest:
-        raise PriorityTooHighError(
-            f"A number from 0 to {highest}: {highest} is the most for people who do not administer Koschei"
+        raise NotAllowedError(
+            f"A number from 0 to {highest}: {highest} is the most for people who do not administer Koschei",
+            field="manual_priority",
         )

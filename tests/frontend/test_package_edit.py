@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -135,6 +136,37 @@ def test_administrators_set_static_priorities_of_any_size(login: Login, database
     admin.post("/package/bash/edit", {"static_priority": "-30", "manual_priority": "70000"})
     assert (stored(database).static_priority, stored(database).manual_priority) == (-30, 70000)
     assert admin.post("/package/bash/edit", {"static_priority": str(2**40)}).status_code == 422
+
+
+@pytest.mark.parametrize("field", ["manual_priority", "static_priority"])
+@pytest.mark.parametrize(("value", "words"), [("99999999999", "out of range"), ("many", "Not a valid integer value")])
+def test_a_mistake_is_said_beside_the_field_that_has_it_and_nowhere_else(
+    login: Login, field: str, value: str, words: str
+) -> None:
+    answer = login("root", admin=True).post("/package/bash/edit", {field: value, "arch_override": "x86_64"})
+    assert answer.status_code == 422
+    told = re.findall(r'<p class="error" id="([^"]*)-error">([^<]*)</p>', answer.text)
+    assert [(name, words in text) for name, text in told] == [(field, True)]
+    assert f'value="{value}"' in answer.text
+
+
+@pytest.mark.parametrize("field", ["manual_priority", "static_priority"])
+def test_an_emptied_priority_is_none(login: Login, database: Database, field: str) -> None:
+    root = login("root", admin=True)
+    root.post("/package/bash/edit", {"manual_priority": "50", "static_priority": "50"})
+    root.post("/package/bash/edit", {field: " "})
+    assert root.flashes() == ["Package modified"]
+    row = stored(database)
+    assert {row.manual_priority, row.static_priority} == {0, 50}
+    assert getattr(row, field) == 0
+
+
+def test_what_one_may_not_change_is_shown_as_it_is_beside_a_mistake(login: Login, database: Database) -> None:
+    login("root", admin=True).post("/package/bash/edit", {"static_priority": "77", "arch_override": "x86_64"})
+    page = login("jack").post("/package/bash/edit", {"manual_priority": "many"}).text
+    assert re.search(r'name="static_priority"[^>]* value="77"', page)
+    assert re.search(r'name="arch_override"[^>]* value="x86_64"', page)
+    assert re.search(r'<input[^>]* checked[^>]* name="tracked"', page)
 
 
 def test_a_form_that_changes_nothing_says_so(login: Login, database: Database) -> None:
