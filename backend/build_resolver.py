@@ -15,7 +15,12 @@ from koschei.db.locks import LockSpace, trying_lock
 def prepare(context: Context) -> Callable[[], PassReport]:
     """The build-resolver's pass: every repository in which builds wait and that no other process is busy with."""
     resolution = BuildResolution(
-        context.database, context.koji, context.config, stopping=context.stopping, stop=context.stop
+        context.database,
+        context.koji,
+        context.config,
+        stopping=context.stopping,
+        stop=context.stop,
+        alive=context.pulse.progress,
     )
 
     def one_pass() -> PassReport:

@@ -2,6 +2,9 @@
 
 A service is a function of its context that does one pass. It never sleeps, and it looks at `context.stopping` between
 steps. What it raises is reported and tried again with growing patience; nothing but a signal ends the process.
+
+A pass may take hours and be alive all the time: each look at `context.stopping`, each answer of Koji and each piece of
+a download says so. A call that never ends says nothing.
 """
 
 from __future__ import annotations
@@ -104,7 +107,7 @@ class Runner:
         self.context = Context(
             config=config,
             database=Database(url, application_name=f"koschei-{service.name}"),
-            koji=KojiSession(config.koji_config, stop=self.stop),
+            koji=KojiSession(config.koji_config, stop=self.stop, alive=self.pulse.progress),
             stop=self.stop,
             pulse=self.pulse,
             wake=self.listener.nudge,

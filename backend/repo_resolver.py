@@ -15,7 +15,12 @@ from koschei.resolution import Resolution
 def prepare(context: Context) -> Callable[[], PassReport]:
     """The repo-resolver's pass: one look at each collection that no other process is busy with."""
     resolution = Resolution(
-        context.database, context.koji, context.config, stopping=context.stopping, stop=context.stop
+        context.database,
+        context.koji,
+        context.config,
+        stopping=context.stopping,
+        stop=context.stop,
+        alive=context.pulse.progress,
     )
 
     def one_pass() -> PassReport:

@@ -30,7 +30,8 @@ def prepare(context: Context) -> Callable[[], PassReport]:
         return lambda: _pass_without_bus(context)
     early = watching.EarlyTasks()
     with ExitStack() as opened:
-        # A Koji session is for one thread only, so that of the messages is not the context's.
+        # A Koji session is for one thread only, so that of the messages is not the context's. Nor does it say that we
+        # live: that is about the loop.
         koji = opened.enter_context(KojiSession(context.config.koji_config, stop=context.stop))
         receiver = Receiver(
             _handler(context, koji, early),

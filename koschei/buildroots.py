@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from koschei import depsolve
 from koschei.config import Config
@@ -22,11 +22,20 @@ UNFIT = re.compile(r"^\.|[^A-Za-z0-9._+-]")
 class Buildroots:
     """Opens repositories for resolution; keeps downloaded ones in the cache folder, which may vanish."""
 
-    def __init__(self, koji: KojiSession, config: Config, *, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        koji: KojiSession,
+        config: Config,
+        *,
+        stop: threading.Event | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._koji = koji
         self._config = config
         dependency = config.dependency
-        self._cache = RepositoryCache(config.directories.cachedir / "repodata", dependency.cache_l2_capacity, stop=stop)
+        self._cache = RepositoryCache(
+            config.directories.cachedir / "repodata", dependency.cache_l2_capacity, stop=stop, alive=alive
+        )
         self._engine = depsolve.engine(dependency.engine)
 
     def usable(self, repo_id: int) -> Repo:

@@ -19,15 +19,18 @@ MISSING_DELAY = timedelta(minutes=30)
 
 @dataclass
 class Resolving:
-    """The base of a resolver. `stopping` is asked between packages, `stop` ends downloads, `clock` tells UTC time."""
+    """The base of a resolver. `stopping` is asked between packages, `stop` ends downloads, `alive` is told how they
+    go on, `clock` tells UTC time.
+    """
 
     database: Database
     koji: KojiSession
     config: Config
     stopping: Callable[[], bool] = lambda: False
     stop: threading.Event | None = None
+    alive: Callable[[], None] = lambda: None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
-        self.buildroots = Buildroots(self.koji, self.config, stop=self.stop)
+        self.buildroots = Buildroots(self.koji, self.config, stop=self.stop, alive=self.alive)
         self.ids = DependencyIds(self.config.dependency.dependency_cache_capacity)

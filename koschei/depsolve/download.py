@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from koschei.errors import RepositoryBroken, RepositoryError, RepositoryGone
 GONE = (404, 410)
 # The server is in trouble and says so; everything else that is not success means that we asked for the wrong thing.
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+# So little in a quarter of an hour is no download: see backend.health.
+STEP = 1 << 20
 
 
 class Source(Protocol):
@@ -50,16 +53,27 @@ class HttpSource:
     """A repository at an http or https address.
 
     `timeout` in seconds is for connecting and for each read. Trouble is tried again `retries` times, with growing
-    pauses that begin around `pause` seconds; `stop` ends the waiting.
+    pauses that begin around `pause` seconds; `stop` ends the waiting. `alive` is told of each attempt and each STEP
+    bytes: not while a server drips.
     """
 
-    def __init__(self, url: str, *, timeout: float, retries: int, pause: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        retries: int,
+        pause: float,
+        stop: threading.Event,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = url
         self.url = url.rstrip("/")
         self.timeout = timeout
         self.retries = retries
         self.pause = pause
         self.stop = stop
+        self.alive = alive
 
     def fetch(self, href: str, target: Path, limit: int) -> None:
         url = f"{self.url}/{href}"
@@ -68,6 +82,7 @@ class HttpSource:
         attempt = 0
         with httpx.Client(timeout=self.timeout, follow_redirects=True, headers=headers) as client:
             while True:
+                self.alive()
                 try:
                     return self.try_once(client, url, target, limit)
                 except (httpx.TransportError, TemporaryTroubleError) as error:
@@ -90,7 +105,7 @@ class HttpSource:
                 raise TemporaryTroubleError(f"HTTP status {response.status_code}")
             if response.status_code != httpx.codes.OK:
                 raise RepositoryError(f"{url} cannot be fetched: HTTP status {response.status_code}")
-            size = 0
+            size = told = 0
             with target.open("wb") as out:
                 for chunk in response.iter_raw():
                     size += len(chunk)
@@ -98,6 +113,9 @@ class HttpSource:
                         raise RepositoryBroken(f"{url} is longer than the {limit} bytes it may have")
                     if self.stop.is_set():
                         raise RepositoryError(f"{url} was not fetched: we are stopping")
+                    if size - told >= STEP:
+                        told = size
+                        self.alive()
                     out.write(chunk)
 
 

@@ -17,7 +17,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -117,7 +117,8 @@ class LocalRepository:
 class RepositoryCache:
     """The repositories on this machine, at most `capacity` of them but for those in use, the last used being kept.
 
-    `timeout` (seconds), `retries` and `retry_pause` (seconds, doubling) are for downloads; setting `stop` ends waiting.
+    `timeout` (seconds), `retries` and `retry_pause` (seconds, doubling) are for downloads; setting `stop` ends waiting,
+    `alive` is told how they go on.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class RepositoryCache:
         retries: int = 4,
         retry_pause: float = 1.0,
         stop: threading.Event | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.capacity = capacity
@@ -136,6 +138,7 @@ class RepositoryCache:
         self.retries = retries
         self.retry_pause = retry_pause
         self.stop = stop or threading.Event()
+        self.alive = alive
         folder.mkdir(parents=True, exist_ok=True)
         self.clean_up()
 
@@ -145,7 +148,14 @@ class RepositoryCache:
         RepositoryGone when it is not there (any more), RepositoryBroken when it is wrong in itself, RepositoryError
         when it could not be reached or `stop` was set. None of them leaves anything behind.
         """
-        source = HttpSource(url, timeout=self.timeout, retries=self.retries, pause=self.retry_pause, stop=self.stop)
+        source = HttpSource(
+            url,
+            timeout=self.timeout,
+            retries=self.retries,
+            pause=self.retry_pause,
+            stop=self.stop,
+            alive=self.alive,
+        )
         return self.take_in_from(source, key)
 
     def local(self, folder: Path) -> LocalRepository:

@@ -51,8 +51,8 @@ class Call:
 class KojiSession:
     """A connection to the hub of `config`; not for use by several threads at once.
 
-    `anonymous` never logs in. `stop` ends waiting, for an answer or for the next try, within a second. `clock` and
-    `sleep` (seconds) are for tests.
+    `anonymous` never logs in. `stop` ends waiting, for an answer or for the next try, within a second. `alive` is told
+    whenever a call has ended, and not while one hangs. `clock` and `sleep` (seconds) are for tests.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class KojiSession:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         """Connects to nothing yet. Raises ConfigError if the configured way to log in cannot work."""
         login_method(config)
@@ -70,6 +71,7 @@ class KojiSession:
         self._anonymous = anonymous
         self._clock = clock
         self._stop = stop
+        self._alive = alive
         self._sleep = sleep or (tenacity.sleep_using_event(stop) if stop else time.sleep)
         self._client: Client | None = None
 
@@ -191,6 +193,8 @@ class KojiSession:
         except KeyboardInterrupt:
             self._leave_behind()  # the call goes on by itself, and has the client
             raise
+        finally:
+            self._alive()
 
     def _forget(self, reason: Exception) -> None:
         if self._client is not None:

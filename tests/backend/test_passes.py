@@ -13,9 +13,10 @@ from sqlalchemy import select, update
 
 from backend import build_resolver, polling, repo_resolver, scheduler
 from backend.apart import apart
-from backend.frame import Context, PassReport, Service
+from backend.frame import Context, PassReport, Runner, Service
 from backend.health import Pulse
 from koschei import packages
+from koschei.config import Config
 from koschei.config.schema import PagureConfig
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.errors import DatabaseError, KojiOutage
@@ -108,6 +109,31 @@ def test_what_fails_is_reported_and_the_rest_goes_on() -> None:
             done.append(number)
     assert done == [2]
     assert report.errors == ["part 0: away", "part 1: ValueError: odd"]
+
+
+# --- what the health port hears
+
+
+def test_each_answer_of_koji_says_that_a_long_pass_goes_on(world: KojiWorld) -> None:
+    settings = {"db_url": world.database.url, "koji_config": world.config.koji_config}
+    runner = Runner(polling.SERVICE, Config.model_validate({**settings, "services": {"polling": {"health_port": 0}}}))
+    before = runner.pulse._progressed
+    runner.context.koji.read("getAPIVersion")
+    assert runner.pulse._progressed > before
+    runner._close()
+
+
+@pytest.mark.parametrize("service", [repo_resolver.SERVICE, build_resolver.SERVICE], ids=lambda service: service.name)
+def test_a_download_says_that_a_long_pass_goes_on(
+    world: KojiWorld, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.poll()
+    told = []
+    quiet = context(world)
+    monkeypatch.setattr(quiet, "stopping", quiet.stop.is_set)
+    monkeypatch.setattr(quiet.pulse, "progress", lambda: told.append(1))
+    assert service.prepare(quiet)().errors == []
+    assert told
 
 
 # --- polling

@@ -19,6 +19,7 @@ import pytest
 import zstandard
 
 from koschei.depsolve import LocalRepository, RepositoryCache, engine
+from koschei.depsolve.download import STEP, HttpSource
 from koschei.errors import RepositoryBroken, RepositoryError, RepositoryGone
 from tests.depsolve.repositories import Rpm, Server, write_repository
 from tests.support import wait_until
@@ -144,6 +145,20 @@ def test_stopping_ends_the_waiting(server: Server, tmp_path: Path) -> None:
         stop.set()
         with pytest.raises(RepositoryError, match="stopping"):
             waiting.result(10)
+
+
+def test_a_download_says_that_it_goes_on_with_each_attempt_and_each_mebibyte(server: Server, tmp_path: Path) -> None:
+    (server.folder / "long").write_bytes(bytes(5 * STEP // 2))
+    (server.folder / "short").write_bytes(bytes(100))
+    told: list[int] = []
+    source = HttpSource(
+        server.url, timeout=5, retries=1, pause=0.01, stop=threading.Event(), alive=lambda: told.append(len(told))
+    )
+    source.fetch("short", tmp_path / "short", STEP)
+    assert len(told) == 1
+    server.statuses["/long"] = [503]
+    source.fetch("long", tmp_path / "long", 3 * STEP)
+    assert len(told) == 1 + 2 + 2
 
 
 @pytest.mark.parametrize("name", ["repomd.xml", "primary.xml.gz"])

@@ -176,7 +176,7 @@ def connect(hub: ScriptedHub, naps: list[float]) -> Iterator[Callable[..., KojiS
     sessions = []
 
     def make(**settings: Any) -> KojiSession:
-        own = {name: settings.pop(name) for name in ("anonymous", "clock", "stop") if name in settings}
+        own = {name: settings.pop(name) for name in ("anonymous", "clock", "stop", "alive") if name in settings}
         server = settings.pop("server", hub.url)
         sessions.append(KojiSession(koji_config(server, **settings), sleep=naps.append, **own))
         return sessions[-1]

@@ -136,6 +136,32 @@ def test_a_silent_hub_is_an_outage_after_the_timeout(hub, connect):
     assert time.monotonic() - started < 5
 
 
+def test_each_answer_says_that_the_service_goes_on(hub, connect):
+    told = []
+    session = connect(anonymous=True, multicall_chunk_size=2, alive=lambda: told.append(len(hub.requests)))
+    hub.say("getAPIVersion", 1, Fault(1000, "no"))
+    session.read("getAPIVersion")
+    with pytest.raises(KojiRefusal):
+        session.read("getAPIVersion")
+    assert told[-2:] == [1, 2]
+    hub.say("multiCall", [[1], [2]], [[3]])
+    session.multicall([Call("getAPIVersion")] * 3)
+    assert told[-2:] == [3, 4]
+
+
+def test_a_call_that_hangs_says_nothing_before_it_is_given_up(hub, connect):
+    release, told = threading.Event(), []
+    session = connect(anonymous=True, session_opts={"timeout": 0.2}, alive=lambda: told.append(time.monotonic()))
+    hub.say("getAPIVersion", 1, Hang(release, drip=True))
+    session.read("getAPIVersion")
+    told.clear()
+    started = time.monotonic()
+    with pytest.raises(KojiOutage):
+        session.read("getAPIVersion")
+    release.set()
+    assert told[0] - started >= longest_call(session.config)
+
+
 def test_a_dripping_hub_does_not_hold_a_read_for_ever(hub, connect):
     release = threading.Event()
     hub.say("getAPIVersion", Hang(release, drip=True))
