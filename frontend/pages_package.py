@@ -56,7 +56,7 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
     before = _before()
     size = config.frontend.builds_per_page
     history = package.history(session, row.id, before, size + 1)
-    resolutions = package.resolutions(session, row.id, before, size + 1)
+    resolutions = package.resolutions(session, row.id, None if before is None else (before, 0), size + 1)
     entries, more = _merged(history.builds, resolutions, size)
     broke = None
     if here.last_complete is not None and here.last_complete.state is BuildState.FAILED:
@@ -93,7 +93,7 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
         paged=before is not None,
         states=package.state_changes(session, row.id, STATES_SHOWN),
         whose=maintainers.of_package(session, row.name, row.base_id),
-        links=present.external_links(config.links, row),
+        links=present.external_links(config, row),
         panel=package_settings.panel(row, form),
     )
 

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from koschei import notices, outbox, scheduling, webhooks
 from koschei.config import Config
 from koschei.model import Build, Collection, Package, ServiceStatus
+from koschei.queries import services
 from koschei.queries.collections import all_collections, newest_resolutions
-from koschei.rules.pulse import lagging
 from koschei.rules.states import BuildState, CollectionState, PackageState
 
 SERVICES = ("watcher", "polling", "repo-resolver", "build-resolver", "scheduler")
@@ -170,20 +170,6 @@ def report(session: Session, config: Config, now: datetime) -> StatusReport:
     )
 
 
-def health(row: ServiceStatus, now: datetime) -> Health:
-    """How a service is, by what it said last."""
-    late = lagging(
-        started=row.started,
-        pass_started=row.pass_started,
-        pass_finished=row.pass_finished,
-        interval=row.interval,
-        now=now,
-    )
-    if late:
-        return Health.LAGGING
-    return Health.OK if row.error is None else Health.FAILING
-
-
 def _services(session: Session, now: datetime) -> tuple[ServiceReport, ...]:
     rows = {row.service: row for row in session.scalars(select(ServiceStatus))}
     names = [*SERVICES, *sorted(rows.keys() - set(SERVICES))]
@@ -193,9 +179,10 @@ def _services(session: Session, now: datetime) -> tuple[ServiceReport, ...]:
 
 
 def _service(row: ServiceStatus, now: datetime) -> ServiceReport:
+    pulse = services.pulse(row, now)
     return ServiceReport(
         service=row.service,
-        health=health(row, now),
+        health=Health.LAGGING if pulse.lagging else Health.OK if pulse.well else Health.FAILING,
         instance=row.instance,
         started=row.started,
         last_success=row.last_success,

@@ -197,22 +197,23 @@ def package(name: str) -> PackageDetail:
     found = api_packages.everywhere(context.session(), name, context.choice().every, config, now)
     if not found.places:
         raise NotFoundError(f"There is no package {shown(name)}. New ones appear when they are in Koji's package list")
-    threshold = config.priorities.build_threshold
     return PackageDetail(
         name=name,
         groups=list(found.groups),
         maintainers=list(found.maintainers),
-        collections=[_place(name, place, threshold) for place in found.places],
+        collections=[_place(name, place) for place in found.places],
     )
 
 
-def _place(name: str, place: Place, threshold: int) -> PackagePlace:
-    row, where = place.where.package, place.where.collection.name
-    value = place.priority
+def _place(name: str, place: Place) -> PackagePlace:
+    row, where, why = place.where.package, place.where.collection.name, place.explanation
     priority = None
-    if value is not None:
-        terms = [Term(name=t.name, value=tenth(t.value) or 0.0, explanation=t.explanation) for t in value.terms()]
-        priority = Priority(total=tenth(value.total) or 0.0, threshold=threshold, terms=terms, due=_minute(place.due))
+    if why.priority is not None:
+        terms = [
+            Term(name=t.name, value=tenth(t.value) or 0.0, explanation=t.explanation) for t in why.priority.terms()
+        ]
+        total = tenth(why.priority.total) or 0.0
+        priority = Priority(total=total, threshold=why.threshold, terms=terms, due=_minute(why.due))
     running, last = place.where.running, place.where.last_complete
     return PackagePlace(
         collection=where,
@@ -220,8 +221,8 @@ def _place(name: str, place: Place, threshold: int) -> PackagePlace:
         since=row.state_since,
         tracked=row.tracked,
         blocked=row.blocked,
-        schedulable=all(condition.holds for condition in place.conditions),
-        conditions=[Condition.model_validate(condition) for condition in place.conditions],
+        schedulable=why.schedulable,
+        conditions=[Condition.model_validate(condition) for condition in why.conditions],
         priority=priority,
         problems=list(place.problems),
         settings=Settings.model_validate(row),

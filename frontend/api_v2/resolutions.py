@@ -12,7 +12,7 @@ from frontend.api_v2 import cursors, lookup
 from frontend.api_v2.declare import get
 from frontend.api_v2.shapes import Resolution
 from frontend.api_v2.values import Answer, GroupName, Name, Page, Paged
-from koschei.queries import api_resolutions
+from koschei.queries import api_resolutions, package
 
 TAG = "Resolution"
 
@@ -72,7 +72,7 @@ def resolutions(name: str, collection: str, query: Paged) -> ResolutionPage:
     values = cursors.decode(query.cursor, "resolutions", str, int)
     after = None if values is None else (cursors.moment(values[0]), values[1])
     package_id = lookup.package(name, collection)
-    found = api_resolutions.history(context.session(), package_id, after, query.limit + 1)
+    found = package.resolutions(context.session(), package_id, after, query.limit + 1)
     more, found = len(found) > query.limit, found[: query.limit]
     cursor = cursors.encode("resolutions", found[-1].timestamp.isoformat(), found[-1].id) if more else None
     items = [

@@ -13,12 +13,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from koschei.db.faults import explain
-from koschei.db.faults import first_line as first_line
 from koschei.errors import DatabaseError
 
 MINIMUM_SERVER_VERSION = 150000
-# A database host that vanishes without a word is noticed within a minute.
+# Of every connection: a database host that does not answer is given up soon, and one that vanishes without a word is
+# noticed within a minute.
 PATIENCE = {
+    "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 20,
     "keepalives_interval": 10,
@@ -38,7 +39,6 @@ class Database:
             pool_pre_ping=True,
             connect_args={
                 "application_name": application_name,
-                "connect_timeout": 5,
                 "options": "-c TimeZone=UTC",
                 **PATIENCE,
             },

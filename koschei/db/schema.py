@@ -14,10 +14,11 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from koschei.db.engine import translated
+from koschei.db.faults import first_line
 from koschei.db.revisions import Applied, Fit, Phase, Revision, SchemaState, judge, needed, pre_half
 from koschei.errors import DatabaseError, InvalidInputError, TablesBusy
 
@@ -78,7 +79,7 @@ def look(url: str) -> SchemaState:
             if not isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
                 raise
             raise DatabaseError(
-                f"PostgreSQL does not let us look: {words_of(error)}. "
+                f"PostgreSQL does not let us look: {first_line(error)}. "
                 "`koschei-admin create-db`, run by the owner with unpriv_db_username, grants what is needed"
             ) from error
 
@@ -93,11 +94,6 @@ def hindrance(url: str) -> str | None:
     except DatabaseError:
         return None
     return None if found.usable else f"The database cannot be used: {found.words}"
-
-
-def current(url: str) -> str | None:
-    """The revision the database is at; None when it is empty."""
-    return look(url).found
 
 
 def upgrade(url: str, revision: str = "head", *, say: Callable[[str], None] = lambda words: None) -> None:
@@ -171,11 +167,6 @@ def migrating() -> Iterator[None]:
                 raise
             statement = " ".join((error.statement or "").split())
             raise TablesBusy(
-                f"The tables are in use, and a migration does not wait for them: {words_of(error)} "
+                f"The tables are in use, and a migration does not wait for them: {first_line(error)} "
                 f"({statement[:60]}{'…' if len(statement) > 60 else ''})"
             ) from error
-
-
-def words_of(error: DBAPIError) -> str:
-    """The first line of what PostgreSQL said."""
-    return str(error.orig).strip().partition("\n")[0]

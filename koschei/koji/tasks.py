@@ -15,7 +15,7 @@ from koschei.errors import KojiAuthError, KojiOutage, KojiRefusal, LostReply
 from koschei.koji.answers import Row, number, rows
 from koschei.koji.records import Task, TaskState
 from koschei.koji.session import Call, KojiSession
-from koschei.rules.verdict import Blame, blame
+from koschei.rules.verdict import ACTION_NOT_ALLOWED, Blame, blame
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +46,6 @@ class Failed:
     code: int
     text: str
     kind: FaultKind
-
-    @property
-    def koji_fault(self) -> bool:
-        """Whether Koji itself broke down, so that nothing is known about the package."""
-        return self.kind is FaultKind.KOJI
 
 
 Outcome = Succeeded | Failed
@@ -125,13 +120,30 @@ def submit(session: KojiSession, source: str, target: str | None, opts: Mapping[
     """Id of a new scratch build of a source package (see `srpms.source_path`).
 
     `target` is None when `opts` has a `repo_id`; `priority` is relative to Koji's default (20), larger is less urgent.
+    Raises KojiAuthError when Koji does not let us submit: that is about us, and would be said of every package.
     Raises LostReply when it may have been submitted: `find_submissions` tells.
     """
-    answer = session.write("build", source, target, {**opts, "scratch": True}, priority=priority)
+    try:
+        answer = session.write("build", source, target, {**opts, "scratch": True}, priority=priority)
+    except KojiRefusal as refusal:
+        if refusal.code != ACTION_NOT_ALLOWED:
+            raise
+        raise KojiAuthError(
+            f"Koji lets us submit no builds: {refusal.text}. Check koji_config.login_method, login_args and "
+            "task_priority, and what Koji's policies allow us"
+        ) from refusal
     try:
         return number("build", answer)
     except KojiOutage as error:
         raise LostReply(f"{source} may have been submitted: {error}") from error
+
+
+def require_login(session: KojiSession) -> None:
+    """Raise KojiAuthError when we do not log in, so that Koji need not be asked for what it would refuse."""
+    if session.config.login_method == "logout":
+        raise KojiAuthError(
+            "Nothing can be submitted without a login to Koji; set koji_config.login_method and login_args"
+        )
 
 
 def find_submissions(session: KojiSession, source: str, target: str | None, since: datetime) -> list[Task]:

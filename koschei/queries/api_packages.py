@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection as Set
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, any_, func, literal_column, or_, select, tuple_
@@ -26,12 +26,9 @@ from koschei.model import (
 )
 from koschei.queries import api_resolutions, package
 from koschei.queries.changes import like_pattern
-from koschei.queries.package import Resolution, Somewhere
-from koschei.rules import priority as rules
-from koschei.rules import schedulability
-from koschei.rules.priority import Priority, Weights
-from koschei.rules.schedulability import Condition
+from koschei.queries.package import Somewhere
 from koschei.rules.states import PackageState
+from koschei.scheduling import Explanation
 
 Lines = Select[*tuple[Any, ...]]
 MANY = 300
@@ -77,11 +74,8 @@ class Place:
     """A package in one collection, with all that decides whether it is built."""
 
     where: Somewhere
-    priority: Priority | None
-    conditions: tuple[Condition, ...]
-    due: datetime | None
+    explanation: Explanation
     problems: tuple[str, ...]
-    problems_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -201,7 +195,14 @@ def everywhere(
                 .order_by(PackageMaintainer.user_name)
             )
         ),
-        [_place(where, built, answers, config, now) for where in places],
+        [
+            Place(
+                where,
+                scheduling.explain(session, where.package, config, now, built=built.get(where.package.id, 0)),
+                answers[where.package.id].problems if where.package.id in answers else (),
+            )
+            for where in places
+        ],
     )
 
 
@@ -210,32 +211,10 @@ def in_collection(session: Session, name: str, collection_id: int) -> int | None
     return session.scalar(select(Package.id).where(Package.name == name, Package.collection_id == collection_id))
 
 
-def _place(
-    where: Somewhere, built: Mapping[int, int], answers: Mapping[int, Resolution], config: Config, now: datetime
-) -> Place:
-    row, weights = where.package, Weights.of(config.priorities)
-    per_day = config.koji_config.max_package_builds_per_day
-    facts = scheduling.scheduling_facts(row, where.collection, built.get(row.id, 0), per_day, now)
-    value = scheduling.current_priority(row, where.collection, weights, now)
-    due = None
-    if value is not None and row.last_build_started is not None:
-        wait = rules.hours_until_due(value, scheduling.hours_between(row.last_build_started, now), weights)
-        due = None if wait is None else now + timedelta(hours=wait)
-    answer = answers.get(row.id)
-    return Place(
-        where,
-        value,
-        schedulability.conditions(facts),
-        due,
-        answer.problems if answer else (),
-        answer.timestamp if answer else None,
-    )
-
-
 def _built_today(session: Session, package_ids: Sequence[int], now: datetime) -> dict[int, int]:
     query = (
         select(Build.package_id, func.count())
-        .where(Build.package_id.in_(package_ids), ~Build.real, Build.started > now - timedelta(hours=24))
+        .where(Build.package_id.in_(package_ids), ~Build.real, Build.started > now - scheduling.DAY)
         .group_by(Build.package_id)
     )
     return dict(session.execute(query).all())

@@ -1,4 +1,4 @@
-"""Answers of the resolver as REST API v2 tells of them: those of now, by package, and the history of one package."""
+"""The newest answers of the resolver, by package, as REST API v2 tells of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text, true, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
-from koschei.model import Collection, Package, PackageGroupRelation, ResolutionChange, ResolutionProblem
+from koschei.model import Collection, Package, PackageGroupRelation
 from koschei.queries.package import Resolution
 from koschei.rules.states import PackageState
 
@@ -80,30 +79,3 @@ def unresolved(
         problems = answer.problems if answer and not answer.resolved else ()
         result.append(Unresolved(package_id, name, collection, since, answer.repo_id if answer else None, problems))
     return result
-
-
-def history(session: Session, package_id: int, after: tuple[datetime, int] | None, limit: int) -> list[Resolution]:
-    """Answers about one package, newest first; `after`: only those older than the one of this moment and id."""
-    problems = (
-        select(func.array_agg(aggregate_order_by(ResolutionProblem.problem, ResolutionProblem.position)))
-        .where(ResolutionProblem.resolution_id == ResolutionChange.id)
-        .correlate(ResolutionChange)
-        .scalar_subquery()
-    )
-    older = true() if after is None else tuple_(ResolutionChange.timestamp, ResolutionChange.id) < after
-    query = (
-        select(
-            ResolutionChange.id,
-            ResolutionChange.resolved,
-            ResolutionChange.timestamp,
-            ResolutionChange.repo_id,
-            problems,
-        )
-        .where(ResolutionChange.package_id == package_id, older)
-        .order_by(ResolutionChange.timestamp.desc(), ResolutionChange.id.desc())
-        .limit(limit)
-    )
-    return [
-        Resolution(number, resolved, timestamp, repo_id, tuple(texts or ()))
-        for number, resolved, timestamp, repo_id, texts in session.execute(query)
-    ]

@@ -14,7 +14,7 @@ from koschei.queries import changes
 from koschei.queries.collections import Counts
 from koschei.rules import evr
 from koschei.rules.states import BuildState, PackageState
-from koschei.rules.suspects import NO_SUSPECT, describe
+from koschei.rules.suspects import describe
 
 BROKEN = (PackageState.FAILING, PackageState.UNRESOLVED)
 FIXED_WITHIN = timedelta(days=7)
@@ -173,7 +173,7 @@ def reason(found: changes.Changes, resolved: bool | None, *, first: bool = False
     elif not resolved:
         parts.append("dependencies could not be compared")
     elif not new_source:
-        parts.append(NO_SUSPECT)
+        parts.append("nothing changed in its dependencies")
     return "; ".join(parts)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -93,8 +93,8 @@ def _builds(package_id: int, before: datetime | None, limit: int) -> Select[Any]
     return query.order_by(Build.started.desc(), Build.id.desc()).limit(limit)
 
 
-def resolutions(session: Session, package_id: int, before: datetime | None, limit: int) -> list[Resolution]:
-    """Answers of the resolver, newest first; `before`: only earlier ones."""
+def resolutions(session: Session, package_id: int, before: tuple[datetime, int] | None, limit: int) -> list[Resolution]:
+    """Answers of the resolver, newest first; `before`: only those earlier than the one of this moment and id."""
     problems = (
         select(func.array_agg(aggregate_order_by(ResolutionProblem.problem, ResolutionProblem.position)))
         .where(ResolutionProblem.resolution_id == ResolutionChange.id)
@@ -105,7 +105,7 @@ def resolutions(session: Session, package_id: int, before: datetime | None, limi
         ResolutionChange.id, ResolutionChange.resolved, ResolutionChange.timestamp, ResolutionChange.repo_id, problems
     ).where(ResolutionChange.package_id == package_id)
     if before is not None:
-        query = query.where(ResolutionChange.timestamp < before)
+        query = query.where(tuple_(ResolutionChange.timestamp, ResolutionChange.id) < before)
     query = query.order_by(ResolutionChange.timestamp.desc(), ResolutionChange.id.desc()).limit(limit)
     return [
         Resolution(number, resolved, timestamp, repo_id, tuple(texts or ()))

@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from koschei.model import ServiceStatus
 from koschei.rules.pulse import lagging
 
 
@@ -29,12 +25,6 @@ class Pulse:
     def well(self) -> bool:
         """Whether it does its work."""
         return not self.lagging and self.error is None
-
-
-def pulses(session: Session, now: datetime) -> list[Pulse]:
-    """Every service that ever reported, by name."""
-    rows = session.scalars(select(ServiceStatus).order_by(ServiceStatus.service))
-    return [pulse(row, now) for row in rows]
 
 
 def pulse(row: Any, now: datetime) -> Pulse:

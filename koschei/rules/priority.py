@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -170,12 +170,11 @@ def hours_until_due(priority: Priority, hours: float, weights: Weights) -> float
 
     `hours`: age of the last build; it replaces `priority.time`. Never means not within a hundred years.
     """
-    fixed = priority.manual + priority.static
-    waited = priority.dependency + priority.build
-    if fixed + priority.coefficient * (waited + time_priority(hours, weights)) >= weights.build_threshold:
+    if replace(priority, time=time_priority(hours, weights)).reaches(weights):
         return 0.0
     if priority.coefficient <= 0:
         return None
+    fixed, waited = priority.manual + priority.static, priority.dependency + priority.build
     needed = (weights.build_threshold - fixed) / priority.coefficient - waited
     exponent = needed / weights.build_threshold * weights.span
     if exponent >= math.log10(HORIZON_HOURS / weights.t0):

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from koschei.rules import evr
 from koschei.rules.changes import Change, ChangeKind, D, Nevra, nevra
 
-NO_SUSPECT = "nothing changed in its dependencies"
-
 _SUSPICION = {
     kind: rank
     for rank, kind in enumerate(
@@ -25,15 +23,6 @@ def suspects(changes: Iterable[Change[D]], limit: int | None = None) -> list[Cha
     """
     ordered = sorted(changes, key=_rank)
     return ordered if limit is None else ordered[: max(0, limit)]
-
-
-def likely_reason(changes: Iterable[Change[D]]) -> str:
-    """One line for a list: the most suspicious change, and how many others there are."""
-    ordered = suspects(changes)
-    if not ordered:
-        return NO_SUSPECT
-    others = len(ordered) - 1
-    return describe(ordered[0]) + (f" and {others} more" if others else "")
 
 
 def describe(change: Change[D]) -> str:

@@ -46,17 +46,17 @@ def test_two_that_make_the_tables_at_once_do_not_hinder_each_other(fresh: Shell,
     ]
     replies = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0], replies
-    assert schema.current(empty_database_url) == schema.head()
+    assert schema.look(empty_database_url).found == schema.head()
 
 
 def test_alembic_has_our_database_and_our_revisions(fresh: Shell, empty_database_url: str) -> None:
     fresh.ok("alembic", "upgrade", "head")
-    assert schema.current(empty_database_url) == schema.head()
+    assert schema.look(empty_database_url).found == schema.head()
     assert f"{schema.head()} (head)" in fresh.ok("alembic", "current")
     assert "usage: koschei-admin alembic upgrade" in fresh.ok("alembic", "upgrade", "--help")
     assert "CREATE TABLE package" in fresh.ok("alembic", "upgrade", "head", "--sql")
     fresh.ok("alembic", "downgrade", "base")
-    assert schema.current(empty_database_url) is None
+    assert schema.look(empty_database_url).found is None
 
 
 def test_a_revision_that_does_not_exist_is_refused(fresh: Shell) -> None:
@@ -153,7 +153,7 @@ def test_an_upgrade_is_done_half_by_half(
             result = shell.run(*command)
             assert result.exit_code == 3
             assert "run the image of Koschei" in result.stderr
-    assert schema.current(database_url) == "8002"
+    assert schema.look(database_url).found == "8002"
 
 
 def test_both_halves_are_done_at_once_when_everything_is_stopped(shell: Shell, request: pytest.FixtureRequest) -> None:

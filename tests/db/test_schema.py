@@ -80,10 +80,10 @@ def test_the_halves_are_applied_one_after_the_other(migrations: Path, database_u
     assert (between.found, between.usable, between.pending_of(Phase.POST)) == ("8002", True, ("8003",))
     assert "nick" in columns(engine)
     schema.upgrade_half(database_url, Phase.PRE)
-    assert schema.current(database_url) == "8002"
+    assert schema.look(database_url).found == "8002"
     schema.upgrade_half(database_url, Phase.POST)
     schema.upgrade_half(database_url, Phase.POST)
-    assert schema.current(database_url) == "8003"
+    assert schema.look(database_url).found == "8003"
     assert "nick" not in columns(engine)
 
 
@@ -92,7 +92,7 @@ def test_an_empty_database_gets_everything_at_once(migrations: Path, empty_datab
     with pytest.raises(InvalidInputError, match="no Koschei tables"):
         schema.upgrade_half(empty_database_url, Phase.POST)
     schema.upgrade_half(empty_database_url, Phase.PRE)
-    assert schema.current(empty_database_url) == "8003"
+    assert schema.look(empty_database_url).found == "8003"
 
 
 def test_a_pre_half_behind_an_older_post_half_waits_for_it(migrations: Path, database_url: str) -> None:
@@ -101,7 +101,7 @@ def test_a_pre_half_behind_an_older_post_half_waits_for_it(migrations: Path, dat
     schema._chain.cache_clear()
     with pytest.raises(InvalidInputError, match="8003 is the post-deploy half of an earlier version and comes first"):
         schema.upgrade_half(database_url, Phase.PRE)
-    assert schema.current(database_url) == NOW, "nothing was begun"
+    assert schema.look(database_url).found == NOW, "nothing was begun"
     schema.upgrade(database_url)
     assert schema.look(database_url).fit is Fit.RIGHT
 
@@ -198,7 +198,7 @@ def test_a_migration_lets_readers_pass_and_comes_again(
         schema.upgrade(database_url, say=say)
     assert len(said) == 1
     assert "lock timeout (ALTER TABLE base_package ADD COLUMN nick text)" in said[0]
-    assert schema.current(database_url) == "8003"
+    assert schema.look(database_url).found == "8003"
 
 
 def test_a_migration_gives_up_in_the_end(
@@ -211,7 +211,7 @@ def test_a_migration_gives_up_in_the_end(
         reader.execute(text("SELECT count(*) FROM base_package"))
         with pytest.raises(TablesBusy, match="The tables are in use, and a migration does not wait for them"):
             schema.upgrade(database_url)
-    assert schema.current(database_url) == NOW
+    assert schema.look(database_url).found == NOW
 
 
 def test_a_second_migrator_waits_a_while_and_then_says_so(
@@ -222,7 +222,7 @@ def test_a_second_migrator_waits_a_while_and_then_says_so(
     with migrator.engine(database_url).connect() as first, migrator.alone(first):
         with pytest.raises(DatabaseError, match="Another migration of this database is running"):
             schema.upgrade(database_url)
-        assert schema.current(database_url) == NOW, "looking is allowed meanwhile"
+        assert schema.look(database_url).found == NOW, "looking is allowed meanwhile"
     schema.upgrade(database_url)
 
 
@@ -265,12 +265,12 @@ def test_a_migrator_that_is_killed_leaves_whole_revisions_and_can_be_run_again(
     process = migrating_process(migrations, database_url)
     wait_until(lambda: is_at(engine, "SELECT pg_sleep"), 30, "the migration to be in the middle")
     kill(process)
-    assert schema.current(database_url) == "8002"
+    assert schema.look(database_url).found == "8002"
     assert "nick" in columns(engine)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM obstacle"))
     schema.upgrade(database_url)  # it waits until the server has noticed that the other one is dead
-    assert schema.current(database_url) == "8003"
+    assert schema.look(database_url).found == "8003"
     assert "nick" in columns(engine, "collection")
 
 
@@ -292,9 +292,9 @@ def test_an_index_whose_making_was_interrupted_is_made_again(
         wait_until(lambda: validity(engine) is False, 30, "the index to be there, not valid yet")
         kill(process)
         wait_until(lambda: not is_at(engine, "CREATE INDEX CONCURRENTLY"), 30, "the server to notice")
-    assert (schema.current(database_url), validity(engine)) == (NOW, False)
+    assert (schema.look(database_url).found, validity(engine)) == (NOW, False)
     schema.upgrade(database_url)
-    assert schema.current(database_url) == "8002"
+    assert schema.look(database_url).found == "8002"
     assert validity(engine) is True
     schema.downgrade(database_url, NOW)
     assert validity(engine) is None

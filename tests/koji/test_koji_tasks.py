@@ -110,7 +110,6 @@ def test_a_failure_is_somebody_s(hub, session, code, has_children, kind):
     ended(hub, 5, {"faultCode": code, "faultString": "words"}, *([task(11)] if has_children else []))
     result = tasks.outcome(session, 10)
     assert result == Failed(code, "words", kind)
-    assert result.koji_fault == (kind is FaultKind.KOJI)
     assert hub.methods() == ["login", "multiCall"]
 
 
@@ -149,6 +148,15 @@ def test_a_submission_without_a_target_names_a_repository(hub, session):
 def test_a_submission_answered_with_nonsense_may_have_happened(hub, session, answer):
     hub.say("build", answer)
     with pytest.raises(LostReply, match="may have been submitted"):
+        tasks.submit(session, SOURCE, "f43", {}, 30)
+
+
+def test_that_we_may_not_submit_is_no_refusal_of_a_package(hub, session):
+    hub.say("build", Fault(1004, "only admins may create high-priority tasks"))
+    with pytest.raises(KojiAuthError, match=r"only admins may create high-priority tasks\. Check .*task_priority"):
+        tasks.submit(session, SOURCE, "f43", {}, -5)
+    hub.say("build", Fault(1000, "No such channel: nosuch"))
+    with pytest.raises(KojiRefusal, match="No such channel"):
         tasks.submit(session, SOURCE, "f43", {}, 30)
 
 

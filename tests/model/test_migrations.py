@@ -113,12 +113,12 @@ def test_the_comparison_would_see_a_difference(migrated: Engine) -> None:
 def test_down_to_nothing_and_up_again(empty_database_url: str) -> None:
     engine = create_engine(empty_database_url, poolclass=NullPool)
     nothing = catalogue(engine)
-    assert schema.current(empty_database_url) is None
+    assert schema.look(empty_database_url).found is None
     schema.upgrade(empty_database_url)
-    assert schema.current(empty_database_url) == schema.head()
+    assert schema.look(empty_database_url).found == schema.head()
     everything = catalogue(engine)
     schema.downgrade(empty_database_url, "base")
-    assert schema.current(empty_database_url) is None
+    assert schema.look(empty_database_url).found is None
     assert catalogue(engine) == nothing
     schema.upgrade(empty_database_url)
     schema.upgrade(empty_database_url)

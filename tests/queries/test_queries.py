@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from koschei.db.engine import Database
-from koschei.model import Build
+from koschei.model import Build, ServiceStatus
 from koschei.queries import builds, collections, package, search, services
 from koschei.rules.states import BuildState, PackageState
 from tests.world import NOW, ago, filling
@@ -34,7 +35,8 @@ def test_a_service_lags_after_three_intervals_and_a_minute(database: Database) -
         world.service("restarted", 5, interval=100, started=ago(0.01))
         world.service("unwell", 0.001, error="no bus", error_since=ago(1))
     with database.read() as session:
-        found = {pulse.service: pulse for pulse in services.pulses(session, NOW)}
+        rows = session.scalars(select(ServiceStatus).order_by(ServiceStatus.service))
+        found = {row.service: services.pulse(row, NOW) for row in rows}
     assert [name for name, pulse in found.items() if pulse.lagging] == ["late", "never"]
     assert [name for name, pulse in found.items() if not pulse.well] == ["late", "never", "unwell"]
     assert found["late"].interval == timedelta(seconds=100)
@@ -164,7 +166,7 @@ def test_problems_of_a_resolution_keep_their_order(database: Database) -> None:
         newest, older = package.resolutions(session, foo.id, None, 5)
         assert newest.problems == texts
         assert older.problems == ()
-        assert package.resolutions(session, foo.id, newest.timestamp, 5) == [older]
+        assert package.resolutions(session, foo.id, (newest.timestamp, newest.id), 5) == [older]
         resolvable = package.last_resolvable(session, foo.id)
         assert resolvable is not None
         assert resolvable.id == older.id
