@@ -122,7 +122,12 @@ def create_app(
     ):
         part.install(app)
     login.install(app, config.frontend.auth)
-    app.jinja_env.globals["koschei_version"] = koschei.__version__
+    about_us = {
+        "koschei_version": koschei.__version__,
+        "SOURCE": config.frontend.source,
+        "ISSUES": config.frontend.issues,
+    }
+    app.jinja_env.globals.update(about_us)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     api_v2.install(app)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.stdlib import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from frontend import context
+from frontend import context, people
 from frontend.api_v2 import problems
 from koschei.errors import (
     AlreadyExistsError,
@@ -19,6 +19,7 @@ from koschei.errors import (
     ServiceError,
     TooManyEditsError,
 )
+from koschei.rights import Person
 
 log = get_logger(__name__)
 
@@ -34,18 +35,23 @@ TITLES = {
     501: "That cannot be done here yet",
     503: "Not available at the moment",
 }
+# The parts of the pages whose addresses have the name of a package.
+ABOUT_A_PACKAGE = frozenset({"package", "package_edit", "bugreport"})
 HELP = {
     400: "Something after the question mark in the address cannot be understood.",
     404: "The address may be mistyped, or what it named may have been deleted: old builds are, after a while.",
     413: "A million characters are the most that can be sent. Nothing was changed; send less at once.",
     405: "This address exists, but it is not meant for what your browser or script just tried.",
-    500: "It was logged, with the time you see below. Trying again may help; telling us does.",
+    500: "It was logged, with the time you see below. Trying again may help.",
     503: "Nothing is lost. Try again in a minute.",
 }
 
 
 def answer(status: int, message: str = "", *, wait: int = 30) -> ResponseReturnValue:
-    """An error as a page, or as JSON for the API. Needs no database. `wait`: seconds, when trying again may help."""
+    """An error as a page, or as JSON for the API; with or without a database.
+
+    `wait`: seconds, when trying again may help.
+    """
     message = message or HELP.get(status, "")
     context.close()
     headers = {"Cache-Control": "no-store", **({"Retry-After": str(wait)} if status in (429, 503) else {})}
@@ -54,7 +60,28 @@ def answer(status: int, message: str = "", *, wait: int = 30) -> ResponseReturnV
     if request.path.startswith("/api/"):
         return jsonify(error=message or TITLES.get(status, "")), status, headers
     title = TITLES.get(status, "That did not work")
-    return render_template("error.html", status=status, title=title, message=message), status, headers
+    page = render_template(
+        "error.html", status=status, title=title, message=message, package=_package_sought(status), **_reader(status)
+    )
+    return page, status, headers
+
+
+def _package_sought(status: int) -> str | None:
+    """The name of a package that is not there, or that lacks what was asked for."""
+    return (request.view_args or {}).get("name") if status == 404 and request.blueprint in ABOUT_A_PACKAGE else None
+
+
+def _reader(status: int) -> dict[str, Person | None]:
+    """`me`: who reads the page. Empty when that is not known: whoever broke is not asked."""
+    if status in (500, 503) and not people.asked():
+        return {}
+    try:
+        return {"me": people.person()}
+    except (ServiceError, DBAPIError) as error:
+        log.warning("the database is away", path=request.path, error=str(error).splitlines()[0])
+        return {}
+    finally:
+        context.close()
 
 
 def install(app: Flask) -> None:

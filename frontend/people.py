@@ -22,6 +22,11 @@ def person() -> Person | None:
     return cast("Person | None", g.person)
 
 
+def asked() -> bool:
+    """Whether it is known who asks, without asking the database."""
+    return "person" in g
+
+
 def remember(user_id: int, *, admin: bool) -> None:
     """Begin a session for this user; nothing of an earlier one is carried on. `admin`: a group says so."""
     cookie.clear()

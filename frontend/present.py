@@ -12,6 +12,7 @@ from urllib.parse import quote
 from flask import Flask, request, url_for
 
 from frontend import context, people
+from koschei.config import Config
 from koschei.koji import links as koji_links
 from koschei.model import Build, KojiTask, Package
 from koschei.queries.collections import Counts
@@ -197,12 +198,19 @@ def submitted_terms(submission: Mapping[str, Any]) -> list[tuple[str, float]]:
 PLACEHOLDER = re.compile(r"\{([a-z_.]+)\}")
 
 
-def external_links(links: Mapping[str, str], package: Package) -> list[tuple[str, str]]:
+def external_links(config: Config, package: Package) -> list[tuple[str, str]]:
     """Names and addresses of other services' pages about a package; one that needs a missing value is left out."""
+
+    def value(match: re.Match[str]) -> str:
+        # The only setting that a link may show: others are secret.
+        if match[1] == "koji_config.weburl":
+            return config.koji_config.weburl.rstrip("/")
+        return quote(_attribute(package, match[1]), safe="")
+
     result = []
-    for name, template in links.items():
+    for name, template in config.links.items():
         try:
-            address = PLACEHOLDER.sub(lambda match: quote(_attribute(package, match[1]), safe=""), template)
+            address = PLACEHOLDER.sub(value, template)
         except LookupError:
             continue
         result.append((name, address))

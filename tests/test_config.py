@@ -176,6 +176,14 @@ def test_the_environment_wins(tmp_path: Path, variable: str, text: str, key: str
             '[frontend.auth]\nuser_re = ".+"',
             "frontend.auth.user_re: needs a group (in parentheses) around the user's name",
         ),
+        (
+            '[frontend]\nsource = "javascript:alert(1)"',
+            "frontend.source: expected an address that begins with http:// or https://",
+        ),
+        (
+            '[frontend]\nissues = "mailto:koschei@example.org"',
+            "frontend.issues: expected an address that begins with http:// or https://",
+        ),
         ('[bugreport]\nurl = "https://b/"', "bugreport.url: must contain {query}, which stands for the report"),
         (
             'db_url = "sqlite:///x"',

@@ -12,8 +12,11 @@ from .rows import text_time
 
 
 def render(hub: Hub, page: str, query: dict[str, str]) -> str | None:
-    """HTML of taskinfo?taskID=, buildinfo?buildID= or packageinfo?packageID=; None when there is no such thing."""
-    renderers: dict[str, Any] = {"taskinfo": _task, "buildinfo": _build, "packageinfo": _package}
+    """HTML of taskinfo?taskID=, buildinfo?buildID=, packageinfo?packageID= or search?match=exact&type=&terms=.
+
+    None when there is no such thing.
+    """
+    renderers: dict[str, Any] = {"taskinfo": _task, "buildinfo": _build, "packageinfo": _package, "search": _search}
     renderer = renderers.get(page)
     if renderer is None:
         return None
@@ -76,3 +79,13 @@ def _package(hub: Hub, query: dict[str, str]) -> tuple[str, list[tuple[str, str]
     builds = [build for build in hub.world.builds.values() if build.package_id == package_id]
     links = "<br>".join(f"<a href='buildinfo?buildID={build.id}'>{html.escape(build.nvr)}</a>" for build in builds)
     return hub.world.packages[package_id], [("Builds", links)]
+
+
+def _search(hub: Hub, query: dict[str, str]) -> tuple[str, list[tuple[str, str]]] | None:
+    """What Koji leads to when a search for an exact name finds one thing."""
+    kind, name = query.get("type"), query.get("terms", "")
+    if kind == "package":
+        number = hub.world.package_id(name)
+        return None if number is None else _package(hub, {"packageID": str(number)})
+    found = [build.id for build in hub.world.builds.values() if kind == "build" and build.nvr == name]
+    return _build(hub, {"buildID": str(found[-1])}) if found else None

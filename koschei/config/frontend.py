@@ -97,6 +97,16 @@ class FrontendConfig(Section):
     external_url: WebAddress | None = Field(
         default=None, description="Address people use, for links in reports and messages."
     )
+    source: WebAddress | None = Field(
+        default=None, description="Where Koschei's source code is: a link at the foot of every page; unset: none."
+    )
+    issues: WebAddress | None = Field(
+        default=None,
+        description=(
+            "Where people tell what is wrong with Koschei: a link at the foot of every page, and where something "
+            "broke; unset: none."
+        ),
+    )
     packages_per_page: PositiveInt = Field(default=100, description="Rows of a package list.")
     builds_per_page: PositiveInt = Field(default=15, description="Entries of a package's history.")
     edits_per_hour: PositiveInt = Field(

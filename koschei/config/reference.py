@@ -44,7 +44,7 @@ as TOML where that gives what the setting expects, else it is taken as text:
     KOSCHEI__KOJI_CONFIG__BUILD_ARCHES=["x86_64", "aarch64"]
     KOSCHEI__FEDMSG_PUBLISHER__ENABLED=true
     KOSCHEI__KOJI_CONFIG__LOGIN_ARGS__KEYTAB=/etc/keytabs/koschei
-    KOSCHEI__FRONTEND__LINKS={Dist-git = "https://src.fedoraproject.org/rpms/{package.name}"}
+    KOSCHEI__LINKS={Dist-git = "https://src.fedoraproject.org/rpms/{package.name}"}
 
 In the free tables (`login_args`, `session_opts`, `build_opts`, `links`) a name of capitals only means the same name in
 lower case, and a value that is meant as text but looks like a number needs quotes: `'"12345"'`.

@@ -329,9 +329,11 @@ class Config(Section):
             ),
             "Bodhi": "https://bodhi.fedoraproject.org/updates?packages={package.name}",
             "Dist-git": "https://src.fedoraproject.org/rpms/{package.name}",
+            "Koji": "{koji_config.weburl}/search?match=exact&type=package&terms={package.name}",
         },
         description=(
-            "Links on package pages; {package.…} is replaced, a missing value hides the link. Setting any replaces all."
+            "Links on package pages; {package.…} and {koji_config.weburl} are replaced, a missing value hides the "
+            "link. Setting any replaces all."
         ),
     )
     bugreport: BugreportConfig = BugreportConfig()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend import present
+from koschei.config import Config, KojiConfig
 from koschei.model import Build, Collection, Package
 from koschei.rules.priority import Priority
 from koschei.rules.states import BuildState, PackageState
@@ -49,11 +50,19 @@ def test_a_link_to_another_service_is_left_out_when_it_needs_what_is_missing() -
         "Version": "https://example.org/{package.collection.bugzilla_version}",
         "Private": "https://example.org/{package.__class__}",
         "Other": "https://example.org/{config.secret}",
+        "Secret": "https://example.org/{koji_config.login_args}",
     }
-    assert present.external_links(templates, package) == [
+    assert present.external_links(Config(links=templates), package) == [
         ("Plain", "https://example.org/c%2B%2B%20%26%20co"),
         ("Bugs", "https://example.org/?p=Fedora%20EPEL&c=c%2B%2B%20%26%20co"),
     ]
+
+
+def test_a_package_is_linked_to_its_page_in_koji() -> None:
+    config = Config(koji_config=KojiConfig(weburl="https://koji.example.org/koji/"))
+    found = present.external_links(config, Package(name="c++", collection=Collection()))
+    assert [name for name, _ in found] == ["Packages", "Bodhi", "Dist-git", "Koji"]
+    assert found[-1][1] == "https://koji.example.org/koji/search?match=exact&type=package&terms=c%2B%2B"
 
 
 def test_terms_of_a_priority_are_bars_on_one_scale() -> None:

@@ -75,7 +75,10 @@ def test_pages_of_tasks_builds_and_packages_exist(server: HubServer) -> None:
     assert task.headers["Content-Type"].startswith("text/html")
     assert "bash-5.2.37-1.fc43" in httpx.get(f"{server.weburl}/buildinfo", params={"buildID": 1}).text
     assert "bash-5.2.37-1.fc43" in httpx.get(f"{server.weburl}/packageinfo", params={"packageID": "bash"}).text
-    for missing in ("taskinfo?taskID=999", "taskinfo?taskID=x", "buildinfo", "nosuchpage"):
+    for kind, name in (("package", "bash"), ("build", "bash-5.2.37-1.fc43")):
+        search = {"match": "exact", "type": kind, "terms": name}
+        assert "bash-5.2.37-1.fc43" in httpx.get(f"{server.weburl}/search", params=search).text
+    for missing in ("taskinfo?taskID=999", "taskinfo?taskID=x", "buildinfo", "nosuchpage", "search?type=package"):
         assert httpx.get(f"{server.weburl}/{missing}").status_code == 404
 
 
