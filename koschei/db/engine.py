@@ -18,7 +18,7 @@ from koschei.errors import DatabaseError
 MINIMUM_SERVER_VERSION = 150000
 # Of every connection: a database host that does not answer is given up soon, and one that vanishes without a word is
 # noticed within a minute.
-PATIENCE = {
+PATIENCE: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 20,

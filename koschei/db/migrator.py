@@ -45,7 +45,7 @@ MAKE_RECORD = CreateTable(RECORD, if_not_exists=True)
 def engine(url: str) -> Engine:
     """Connections for migrating. A server notices within seconds when its migrator was killed, and rolls back."""
     options = f"-c TimeZone=UTC -c lock_timeout={LOCK_TIMEOUT} -c client_connection_check_interval=2s"
-    arguments = {"application_name": APPLICATION, "connect_timeout": 5, "options": options, **PATIENCE}
+    arguments = {"application_name": APPLICATION, "options": options, **PATIENCE}
     return create_engine(url, poolclass=NullPool, connect_args=arguments)
 
 

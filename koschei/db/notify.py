@@ -12,6 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from koschei.db.engine import PATIENCE
+
 CHANNEL = "koschei_wake"
 
 
@@ -49,7 +51,7 @@ class Listener:
         if self._connection is not None:
             return
         try:
-            connection = psycopg2.connect(self._dsn, connect_timeout=5)
+            connection = psycopg2.connect(self._dsn, **PATIENCE)
             connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
