@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -87,17 +87,13 @@ def findings(config: Config, now: datetime) -> Iterator[Finding]:
             yield _koji_clock(config)
         if "revision" in well:
             database = Database(config.database_url(), application_name="koschei-admin", pool_size=1)
-            with closing(_Disposed(database)):
+            with ExitStack() as at_end:
+                at_end.callback(database.dispose)
                 yield _checked("database clock", "", lambda: _database_clock(database))
                 yield from _services(database, config, now)
                 yield from _webhooks(database)
                 if "koji" in well:
                     yield from _repositories(database, koji, config)
-
-
-class _Disposed:
-    def __init__(self, database: Database) -> None:
-        self.close: Callable[[], None] = database.dispose
 
 
 def _checked(name: str, remedy: str, look: Callable[[], Finding]) -> Finding:

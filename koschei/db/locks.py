@@ -44,7 +44,7 @@ class HeldLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back by ending its connection's session state; a dead connection has given it back already."""
+        """Give the lock back, and its connection to the pool; a connection that broke has given the lock back itself."""
         try:
             if not self.connection.invalidated:
                 self.connection.execute(text("SELECT pg_advisory_unlock(:s, :k)"), {"s": self.space, "k": self.key})
