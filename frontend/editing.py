@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flask import flash, redirect, url_for
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from frontend import access, context, people
 from koschei import edit_limits
 from koschei.audit import Actor
-from koschei.errors import NotAllowedError
+from koschei.errors import InvalidInputError, NotAllowedError, UserError
 from koschei.model import Environment
 from koschei.rights import Person
 
@@ -43,9 +43,25 @@ def edit() -> Iterator[Session]:
         yield session
 
 
+def press(action: Callable[[Session], object], message: str, endpoint: str, **values: object) -> ResponseReturnValue:
+    """Do what a button says; then its page again, with what was done or with why it cannot be done now."""
+    try:
+        with edit() as session:
+            action(session)
+    except InvalidInputError as error:
+        return refused(error, endpoint, **values)
+    return done(message, endpoint, **values)
+
+
 def done(message: str, endpoint: str, **values: object) -> ResponseReturnValue:
     """Say what was done on the page to go on with."""
     flash(message, "success")
+    return redirect(url_for(endpoint, **values), 303)  # type: ignore[arg-type]
+
+
+def refused(error: UserError, endpoint: str, **values: object) -> ResponseReturnValue:
+    """Say why nothing was done, on the page with the button."""
+    flash(str(error), "danger")
     return redirect(url_for(endpoint, **values), 303)  # type: ignore[arg-type]
 
 

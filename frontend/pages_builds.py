@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from frontend import context, editing, present
 from frontend.access import Role, needs
@@ -50,9 +51,11 @@ def cancel(build_id: int) -> ResponseReturnValue:
     """Have polling cancel a running build in Koji."""
     if build_id > LARGEST_ID:
         raise NotFoundError(f"There is no build {build_id}")
-    with editing.edit() as session:
+
+    def ask(session: Session) -> None:
         requests.cancel_build(session, editing.actor(), build_id)
-    return editing.done("Cancelation request sent.", "builds.detail", build_id=build_id)
+
+    return editing.press(ask, "Cancelation request sent.", "builds.detail", build_id=build_id)
 
 
 def _kind(word: str) -> ChangeKind | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from frontend import context, editing, forms, pages_package
 from frontend.access import Role, needs
@@ -15,6 +16,8 @@ from koschei.queries import package
 from koschei.queries.package import Somewhere
 
 blueprint = Blueprint("package_edit", __name__)
+
+NO_CHANGE = "Nothing was changed: it is like that already"
 
 
 @blueprint.post("/package/<name>/edit")
@@ -39,7 +42,7 @@ def edit(name: str) -> ResponseReturnValue:
                 raise
             form[error.field].errors = [str(error)]
         else:
-            return _done(here, "Package modified" if changed else "Nothing was changed: it is like that already")
+            return editing.done("Package modified" if changed else NO_CHANGE, **_page_of(here))
     flash(f"Nothing was changed. {forms.faults(form)}", "danger")
     return pages_package.page(here, form), 422
 
@@ -61,7 +64,7 @@ def groups(name: str) -> ResponseReturnValue:
     with editing.edit() as session:
         base = session.get_one(BasePackage, here.package.base_id)
         changed = memberships.change(session, editing.actor(), editing.someone(), base, wanted)
-    return _done(here, "Groups of the package modified" if changed else "Nothing was changed: it is like that already")
+    return editing.done("Groups of the package modified" if changed else NO_CHANGE, **_page_of(here))
 
 
 @blueprint.post("/package/<name>/resolve")
@@ -69,9 +72,11 @@ def groups(name: str) -> ResponseReturnValue:
 def resolve(name: str) -> ResponseReturnValue:
     """Have its build dependencies looked at now."""
     here = _here(name)
-    with editing.edit() as session:
+
+    def ask(session: Session) -> None:
         requests.resolve(session, editing.actor(), requests.packages_of(session, [here.package.id]))
-    return _done(here, "Its build dependencies will be looked at within a minute or so")
+
+    return editing.press(ask, "Its build dependencies will be looked at within a minute or so", **_page_of(here))
 
 
 @blueprint.post("/package/<name>/rebuild")
@@ -79,9 +84,11 @@ def resolve(name: str) -> ResponseReturnValue:
 def rebuild(name: str) -> ResponseReturnValue:
     """Have it built as soon as Koji's load and the limits allow."""
     here = _here(name)
-    with editing.edit() as session:
+
+    def ask(session: Session) -> None:
         requests.rebuild(session, editing.actor(), here.package.id, context.frontend().config, context.now())
-    return _done(here, "It is built next, as soon as Koji's load and the limits allow")
+
+    return editing.press(ask, "It is built next, as soon as Koji's load and the limits allow", **_page_of(here))
 
 
 def _here(name: str) -> Somewhere:
@@ -100,5 +107,5 @@ def _here(name: str) -> Somewhere:
     return found[0]
 
 
-def _done(here: Somewhere, message: str) -> ResponseReturnValue:
-    return editing.done(message, "package.detail", name=here.package.name, collection=here.collection.name)
+def _page_of(here: Somewhere) -> dict[str, str]:
+    return {"endpoint": "package.detail", "name": here.package.name, "collection": here.collection.name}

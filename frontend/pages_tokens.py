@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
+from flask import Blueprint, Response, make_response, render_template
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, SelectChoice, SelectField, StringField
 
@@ -74,8 +74,7 @@ def revoke(token_id: int) -> ResponseReturnValue:
         with editing.edit() as session:
             message = tokens.revoke(session, editing.actor(), min(token_id, LARGEST_ID))
     except NotFoundError as error:
-        flash(str(error), "danger")
-        return redirect(url_for("tokens.listing"), 303)
+        return editing.refused(error, "tokens.listing")
     return editing.done(f"{message}: whoever uses it is refused from now on", "tokens.listing")
 
 
