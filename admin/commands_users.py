@@ -6,10 +6,10 @@ import click
 from sqlalchemy.orm import Session
 
 from admin.bulk import carry_out
-from admin.context import Admin
-from admin.options import Command, force_option, json_messages, json_option, pass_admin
+from admin.context import Admin, now
+from admin.options import Command, dry_run_option, force_option, json_messages, json_option, pass_admin
 from admin.output import print_json
-from koschei import users
+from koschei import tokens, users
 
 
 @click.command(
@@ -44,6 +44,24 @@ def revoke_admin(admin: Admin, name: str, force: bool) -> None:
     carry_out(admin, lambda session: users.set_admin(session, admin.actor, name, False), ask=question, force=force)
 
 
+@click.command(
+    "revoke-tokens",
+    cls=Command,
+    examples=("koschei-admin revoke-tokens --dry-run alice", "koschei-admin revoke-tokens alice"),
+)
+@click.argument("name")
+@dry_run_option
+@json_messages
+@pass_admin
+def revoke_tokens(admin: Admin, name: str, dry_run: bool) -> None:
+    """End all API tokens of NAME at once, and say how many there were.
+
+    Tokens work until they expire, whatever becomes of the account: this is for one in the wrong hands, or of somebody
+    who has left.
+    """
+    carry_out(admin, lambda session: tokens.revoke_all(session, admin.actor, name, now()), dry_run=dry_run)
+
+
 @click.command("list-users", cls=Command, examples=("koschei-admin list-users", "koschei-admin list-users --admins"))
 @click.option("--admins", is_flag=True, help="Only those who administer.")
 @json_option
@@ -63,4 +81,4 @@ def list_users(admin: Admin, admins: bool, as_json: bool) -> None:
         click.echo("Nobody yet", err=True)
 
 
-COMMANDS = (grant_admin, revoke_admin, list_users)
+COMMANDS = (grant_admin, revoke_admin, revoke_tokens, list_users)

@@ -71,6 +71,7 @@ COMMANDS = {
     "resolve": "repair",
     "retention": "retention",
     "revoke-admin": "users",
+    "revoke-tokens": "users",
     "selfcheck": "database",
     "set-arch-override": "tracking",
     "set-notice": "notices",

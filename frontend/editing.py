@@ -1,4 +1,7 @@
-"""What changes something, in a person's name: one transaction, counted, audited, and told of on the next page."""
+"""What changes something, in a person's name: one transaction, counted, audited, and told of on the next page.
+
+Whoever shows a person's token spends the same changes: what a person must be able to do all the same is `uncounted`.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,28 @@ def someone() -> Person:
 
 
 @contextmanager
+def uncounted() -> Iterator[Session]:
+    """A transaction that changes something: committed at the end of the block, undone when it raises."""
+    with context.frontend().database.begin() as session:
+        yield session
+
+
+@contextmanager
 def edit() -> Iterator[Session]:
-    """A transaction that changes something: committed at the end of the block, undone when it raises.
+    """The same for one of the person's changes of an hour.
 
     Errors: TooManyEditsError when the person has made too many changes lately.
     """
-    person, frontend = someone(), context.frontend()
-    with frontend.database.begin() as session:
-        if not person.admin:
-            edit_limits.spend(session, person.id, frontend.config.frontend.edits_per_hour, context.now())
+    with uncounted() as session:
+        count(session)
         yield session
+
+
+def count(session: Session, changes: int = 1) -> None:
+    """Count so many changes of the person who asks. Errors: as koschei.edit_limits.spend."""
+    person, per_hour = someone(), context.frontend().config.frontend.edits_per_hour
+    if not person.admin:
+        edit_limits.spend(session, person.id, per_hour, context.now(), changes)
 
 
 def press(action: Callable[[Session], object], message: str, endpoint: str, **values: object) -> ResponseReturnValue:

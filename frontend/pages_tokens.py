@@ -69,9 +69,9 @@ def make() -> ResponseReturnValue:
 @blueprint.post("/tokens/<int:token_id>/revoke")
 @needs(Role.USER)
 def revoke(token_id: int) -> ResponseReturnValue:
-    """End one of one's tokens."""
+    """End one of one's tokens; whoever uses it for too many changes cannot prevent that."""
     try:
-        with editing.edit() as session:
+        with editing.uncounted() as session:
             message = tokens.revoke(session, editing.actor(), min(token_id, LARGEST_ID))
     except NotFoundError as error:
         return editing.refused(error, "tokens.listing")

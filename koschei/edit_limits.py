@@ -8,31 +8,38 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from koschei.errors import NotFoundError, TooManyEditsError
+from koschei.errors import InvalidInputError, NotFoundError, TooManyEditsError
 from koschei.model import User
 
 HOUR = 3600
 
 
-def spend(session: Session, user_id: int, per_hour: int, now: datetime) -> None:
-    """Count an edit of a person, in the transaction that makes it: one that fails is not counted.
+def spend(session: Session, user_id: int, per_hour: int, now: datetime, changes: int = 1) -> None:
+    """Count changes of a person, in the transaction that makes them: what fails is not counted.
 
-    Whoever has made none lately has `per_hour` of them. Edits of one person wait for each other.
-    Errors: TooManyEditsError when none is left; NotFoundError for a person who is not known any more.
+    Whoever has made none lately has `per_hour` of them. Changes of one person wait for each other.
+    Errors: TooManyEditsError when fewer are left; InvalidInputError when nobody ever has as many; NotFoundError for a
+    person who is not known any more.
     """
+    if changes > per_hour:
+        raise InvalidInputError(
+            f"These are {changes} changes at once, and {per_hour} in an hour are the most that one person may make. "
+            "Nothing was changed; ask for fewer, or have somebody who administers Koschei make them"
+        )
     user = session.scalar(select(User).where(User.id == user_id).with_for_update(key_share=True))
     if user is None:
         raise NotFoundError("Your user is not known any more: log in again")
     left = _left(user, per_hour, now)
-    if left < 1:
-        wait = math.ceil((1 - left) * HOUR / per_hour)
+    if left < changes:
+        wait = math.ceil((changes - left) * HOUR / per_hour)
         minutes = math.ceil(wait / 60)
+        these = "" if changes == 1 else f"These are {changes}, and {math.floor(left)} are left. "
         raise TooManyEditsError(
-            f"{per_hour} changes in an hour are the most that one person may make. Nothing was changed; "
+            f"{per_hour} changes in an hour are the most that one person may make. {these}Nothing was changed; "
             f"try again in {minutes} {'minute' if minutes == 1 else 'minutes'}",
             wait,
         )
-    user.edits_left, user.edits_at = left - 1, now
+    user.edits_left, user.edits_at = left - changes, now
 
 
 def _left(user: User, per_hour: int, now: datetime) -> float:

@@ -1,6 +1,7 @@
 """Personal tokens of the REST API: made, listed and revoked by their person; whoever shows one acts as that person.
 
-A token is 32 random bytes, so that its plain SHA-256 is as hard to turn back as any slower digest.
+A token is 32 random bytes, so that its plain SHA-256 is as hard to turn back as any slower digest. Whoever locks a
+person's token has locked the person before: changes with a token and its end wait for each other, never in a circle.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from koschei import audit
+from koschei import audit, users
 from koschei.audit import Actor
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import ApiToken, User
@@ -81,7 +82,7 @@ def make(
         raise InvalidInputError("A token that may do nothing is of no use: reading needs none. Choose what it may do")
     if not now < expires <= now + LONGEST_LIFE:
         raise InvalidInputError("A token can live a year at most, and must live at all: choose another last day")
-    user_id = _user(session, actor)
+    user_id = _locked(session, actor)
     old = ApiToken.expires < now - REMEMBERED
     session.execute(delete(ApiToken).where(ApiToken.user_id == user_id, old))
     alive = select(func.count()).where(ApiToken.user_id == user_id, ApiToken.expires > now)
@@ -112,10 +113,9 @@ def listed(session: Session, user_id: int) -> list[ApiToken]:
 
 def revoke(session: Session, actor: Actor, token_id: int) -> str:
     """End a token of the actor's at once; returns the audit message. NotFoundError for one the actor has not."""
+    user_id = _locked(session, actor)
     found = session.scalar(
-        delete(ApiToken)
-        .where(ApiToken.id == token_id, ApiToken.user_id == _user(session, actor))
-        .returning(ApiToken.name)
+        delete(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == user_id).returning(ApiToken.name)
     )
     if found is None:
         raise NotFoundError("There is no such token any more")
@@ -138,8 +138,25 @@ def find(session: Session, secret: str, now: datetime) -> Bearer | None:
     return Bearer(token.id, token.name, token.user_id, user, scopes, token.expires, token.last_used)
 
 
+def revoke_all(session: Session, actor: Actor, name: str, now: datetime) -> list[str]:
+    """End all tokens of a person; returns the audit message, none when there is none that works.
+
+    Raises NotFoundError for a person who is not known.
+    """
+    user = users.find(session, name)
+    alive = delete(ApiToken).where(ApiToken.user_id == user.id, ApiToken.expires > now)
+    ended = sorted(session.scalars(alive.returning(ApiToken.name)))
+    if not ended:
+        return []
+    count = "1 API token" if len(ended) == 1 else f"{len(ended)} API tokens"
+    return [audit.record(session, actor, f"User {name}: {count} revoked: {', '.join(map(shown, ended))}")]
+
+
 def still_good(session: Session, bearer: Bearer, now: datetime) -> bool:
-    """Whether a token is still one, now that its person's changes begin; notes its use, once in an hour."""
+    """Whether a token is still one, now that its person's changes begin; notes its use, once in an hour.
+
+    The person is locked (koschei.edit_limits).
+    """
     alive = select(ApiToken.id).where(ApiToken.id == bearer.token_id, ApiToken.expires > now)
     found = session.scalar(alive.with_for_update(read=True, key_share=True)) is not None
     if found and (bearer.last_used is None or now - bearer.last_used > USED_AGAIN):
@@ -147,10 +164,12 @@ def still_good(session: Session, bearer: Bearer, now: datetime) -> bool:
     return found
 
 
-def _user(session: Session, actor: Actor) -> int:
+def _locked(session: Session, actor: Actor) -> int:
+    """Whose tokens are to be changed."""
     if actor.name is None:
         raise InvalidInputError("Tokens belong to people")
-    return audit.ensure_user(session, actor.name)
+    audit.ensure_user(session, actor.name)
+    return users.find(session, actor.name).id
 
 
 def _digest(secret: str) -> bytes:

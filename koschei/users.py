@@ -68,18 +68,25 @@ def check_name(name: str) -> None:
         )
 
 
+def find(session: Session, name: str) -> User:
+    """The person of that name, locked. Raises NotFoundError, and InvalidInputError for what cannot be a name."""
+    check_name(name)
+    user = session.scalar(select(User).where(User.name == name).with_for_update(key_share=True))
+    if user is None:
+        hint = suggestion(name, session.scalars(select(User.name)).all(), "Check the spelling.")
+        raise NotFoundError(f"User {name} not found. {hint} People are known when they have logged in once")
+    return user
+
+
 def set_admin(session: Session, actor: Actor, name: str, admin: bool, *, create: bool = False) -> list[str]:
     """Let a person administer, or not any more; returns the audit messages, none when it is like that already.
 
     Raises NotFoundError for a person who is not known, unless `create`.
     """
-    check_name(name)
     if create:
+        check_name(name)
         audit.ensure_user(session, name)
-    user = session.scalar(select(User).where(User.name == name).with_for_update())
-    if user is None:
-        hint = suggestion(name, session.scalars(select(User.name)).all(), "Check the spelling.")
-        raise NotFoundError(f"User {name} not found. {hint} People are known when they have logged in once")
+    user = find(session, name)
     if user.admin == admin:
         return []
     user.admin = admin

@@ -89,6 +89,24 @@ def test_a_revoked_token_is_none_at_once_and_only_ones_own_are_revoked(session: 
         tokens.revoke(session, JANE, token.id)
 
 
+def test_all_tokens_of_a_person_are_ended_at_once(session: Session) -> None:
+    secrets = [make(session, name=name) for name in ("nightly", "a script")]
+    make(session, name="over", days=1)
+    hers = make(session, AMY)
+    later = NOW + 2 * DAY
+    operator = Actor(Environment.ADMIN, "operator")
+    assert tokens.revoke_all(session, operator, "jane", later) == [
+        "User jane: 2 API tokens revoked: 'a script', nightly"
+    ]
+    assert log(session)[-1] == "User jane: 2 API tokens revoked: 'a script', nightly"
+    assert [tokens.find(session, secret, later) for secret in secrets] == [None, None]
+    assert tokens.find(session, hers, later) is not None
+    assert tokens.revoke_all(session, operator, "jane", later) == []
+    assert tokens.revoke_all(session, operator, "amy", later) == ["User amy: 1 API token revoked: script"]
+    with pytest.raises(NotFoundError, match="Did you mean jane"):
+        tokens.revoke_all(session, operator, "jame", later)
+
+
 def test_its_use_is_noted_once_in_an_hour(session: Session) -> None:
     secret = make(session)
     for minutes, expected in ((0, 0), (30, 0), (59, 0), (61, 61), (90, 61)):

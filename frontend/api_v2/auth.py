@@ -46,9 +46,9 @@ def edit() -> Iterator[Session]:
     found, frontend, now = bearer(), context.frontend(), context.now()
     context.close()  # what was read is old now, and its connection is of more use to others
     with frontend.database.begin() as session:
+        edit_limits.spend(session, found.user_id, frontend.config.frontend.edits_per_hour, now)
         if not tokens.still_good(session, found, now):
             raise Unauthorized(WRONG)
-        edit_limits.spend(session, found.user_id, frontend.config.frontend.edits_per_hour, now)
         yield session
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from koschei.db.engine import Database
 from koschei.messaging.webhook import new_secret
-from koschei.model import Build, Collection, GroupACL, PackageGroup, PackageGroupRelation, User, Webhook
+from koschei.model import ApiToken, Build, Collection, GroupACL, PackageGroup, PackageGroupRelation, User, Webhook
 from koschei.rules.states import BuildState
 from tests.world import filling
 
@@ -98,6 +99,7 @@ ROWS = {
     "resolve": Row("resolve -c f28 foo", writes=ONCE),
     "retention": Row("retention --apply", writes=STEPS),
     "revoke-admin": Row("revoke-admin boss", writes=ONCE),
+    "revoke-tokens": Row("revoke-tokens someuser", writes=ONCE),
     "selfcheck": Row("selfcheck", needs=Needs.REPORT, koji=True),
     "set-arch-override": Row("set-arch-override foo x86_64", writes=ONCE),
     "set-notice": Row("set-notice hello", writes=ONCE),
@@ -154,6 +156,8 @@ def fill_people(session: Session, base_id: int) -> None:
     """People and their groups."""
     someone = User(name="someuser")
     session.add_all([someone, User(name="boss", admin=True), User(name="chief", admin=True)])
+    expires = datetime.now(UTC) + timedelta(days=30)
+    session.add(ApiToken(user=someone, name="script", scopes=["packages"], digest=b"digest", expires=expires))
     session.flush()
     for group in (PackageGroup(name="mygroup"), PackageGroup(name="own", namespace="someuser")):
         session.add(group)

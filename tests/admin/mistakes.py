@@ -140,6 +140,7 @@ IN_COMMAND = {
     ("grant-admin", "name"): Kind.USER,
     ("list-builds", "name"): Kind.PACKAGE,
     ("revoke-admin", "name"): Kind.USER,
+    ("revoke-tokens", "name"): Kind.USER,
     ("set-notice", "content"): ANY,
     ("show-collection", "name"): Kind.COLLECTION,
     ("show-package", "name"): Kind.PACKAGE,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from admin.main import cli
-from koschei import groups
+from koschei import groups, tokens
+from koschei.audit import Actor
 from koschei.db.engine import Database
 from koschei.errors import NotFoundError
-from koschei.model import BasePackage, Collection, Package, User
+from koschei.model import ApiToken, BasePackage, Collection, Environment, Package, User
+from koschei.tokens import Scope
 from tests.admin.conftest import Shell, audit_log
 
 
@@ -293,3 +296,19 @@ def test_people_are_made_administrators_and_listed(shell: Shell, database: Datab
             "User bob may not administer Koschei any more",
             "User carol may administer Koschei",
         ]
+
+
+def test_the_tokens_of_a_person_are_ended(shell: Shell, database: Database) -> None:
+    moment, bob = datetime.now(UTC), Actor(Environment.FRONTEND, "bob")
+    with database.begin() as session:
+        for name in ("nightly", "script"):
+            tokens.make(session, bob, name, [Scope.GROUPS], moment + timedelta(days=5), now=moment)
+    said = "User bob: 2 API tokens revoked: nightly, script\n"
+    assert shell.ok("revoke-tokens", "bob", "--dry-run") == said
+    assert shell.ok("revoke-tokens", "bob") == said
+    again = shell.run("revoke-tokens", "bob")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "Nothing to change" in again.stderr
+    with database.begin() as session:
+        assert audit_log(session)[-1] == ("alice", said.strip())
+        assert session.scalars(select(ApiToken)).all() == []

@@ -374,6 +374,7 @@ def test_whatever_changes_much_can_be_tried_first() -> None:
         "refresh-group",
         "resolve",
         "retention",
+        "revoke-tokens",
         "set-arch-override",
         "set-priority",
         "track",

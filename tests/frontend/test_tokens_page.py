@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from frontend.app import create_app
 from frontend.pages_tokens import LIVES
 from koschei import tokens
 from koschei.audit import Actor
+from koschei.config import Config
 from koschei.db.engine import Database
-from koschei.model import ApiToken, Environment
+from koschei.model import ApiToken, Environment, User
 from koschei.tokens import Scope
 from tests.frontend.persons import Visitor
+from tests.support import wait_for_a_waiter
 from tests.world import NOW, filling
 
 GOOD = {"name": "nightly", "packages": "y", "days": "30"}
@@ -24,13 +28,20 @@ GOOD = {"name": "nightly", "packages": "y", "days": "30"}
 @pytest.fixture
 def jane(client: FlaskClient, database: Database) -> Visitor:
     with filling(database) as world:
-        world.collection("f44")
+        world.build(world.package("foo", world.collection("f44")))
     return Visitor(client, database, "jane")
 
 
 def rows(database: Database) -> list[ApiToken]:
     with database.begin() as session:
         return list(session.scalars(select(ApiToken)))
+
+
+def made(visitor: Visitor) -> str:
+    """The secret of a token that somebody makes."""
+    found = re.search(r">(kos_[A-Za-z0-9_-]{43})<", visitor.post("/tokens", GOOD).text)
+    assert found
+    return found[1]
 
 
 def test_a_token_is_made_shown_once_and_works(jane: Visitor, client: FlaskClient, database: Database) -> None:
@@ -58,6 +69,43 @@ def test_a_token_is_revoked(jane: Visitor, database: Database) -> None:
     for number in (row.id, 10**30):
         assert jane.post(f"/tokens/{number}/revoke").status_code == 303
         assert jane.flashes() == ["There is no such token any more"]
+
+
+def test_whoever_has_used_up_the_changes_of_the_hour_still_revokes(
+    jane: Visitor, client: FlaskClient, database: Database
+) -> None:
+    secret = made(jane)
+    [row] = rows(database)
+    with database.begin() as session:
+        user = session.scalars(select(User).where(User.name == "jane")).one()
+        user.edits_left, user.edits_at = 0, NOW
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert client.post("/api/v2/packages/foo/f44/resolve", headers=headers).status_code == 429
+    assert jane.post("/tokens", {**GOOD, "name": "another"}).status_code == 429
+    assert jane.post(f"/tokens/{row.id}/revoke").status_code == 303
+    assert rows(database) == []
+    assert client.post("/api/v2/packages/foo/f44/resolve", headers=headers).status_code == 401
+
+
+def test_a_revocation_and_a_change_with_the_token_at_once_both_come_to_an_end(
+    jane: Visitor, config: Config, database: Database
+) -> None:
+    secret = made(jane)
+    [row] = rows(database)
+    places = {name: Database(database.url, application_name=name) for name in ("page", "script")}
+    clients = {name: create_app(config, place, clock=lambda: NOW).test_client() for name, place in places.items()}
+    person = Visitor(clients["page"], database, "jane")
+    headers = {"Authorization": f"Bearer {secret}"}
+    with ThreadPoolExecutor() as threads:
+        with database.begin() as session:
+            session.execute(select(User.id).where(User.name == "jane").with_for_update())
+            page = threads.submit(person.post, f"/tokens/{row.id}/revoke")
+            wait_for_a_waiter(database, "page")
+            script = threads.submit(clients["script"].post, "/api/v2/packages/foo/f44/resolve", headers=headers)
+            wait_for_a_waiter(database, "script")
+        assert (page.result(30).status_code, script.result(30).status_code) == (303, 401)
+    for place in places.values():
+        place.dispose()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from koschei import notices
 from koschei.collections import by_name
-from koschei.model import Collection, Package, PackageGroup, PackageGroupRelation, User
+from koschei.model import ApiToken, Collection, Package, PackageGroup, PackageGroupRelation, User
 from tests.guide.guide import OLD_BUILD, RUNNING_BUILD
 from tests.guide.pages import Sight, closes, hides, opens, shows
 
@@ -191,6 +191,9 @@ EFFECTS: dict[str, Effect] = {
     # People
     "koschei-admin grant-admin --create newcomer": administers("newcomer", True),
     "koschei-admin revoke-admin someuser": administers("someuser", False),
+    "koschei-admin revoke-tokens someuser": OnNoPage(
+        "tokens are shown to their own person", lambda session: session.scalar(select(func.count(ApiToken.id))) == 0
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from admin.main import COMMANDS
 from demo.postgres import Postgres
-from koschei import audit, notices, status
+from koschei import audit, notices, status, tokens
 from koschei.audit import Actor
 from koschei.config import Config, load
 from koschei.model import Collection, Environment, Package, PackageGroup, PackageGroupRelation, User
 from koschei.rules.states import BuildState
+from koschei.tokens import Scope
 from tests.koji_world import KojiWorld, source
 from tests.world import World
 
@@ -135,6 +136,8 @@ def furnish(world: KojiWorld) -> None:
         for name in ("someuser", "somebody-else"):
             audit.ensure_user(session, name)
         session.execute(update(User).values(admin=True))
+        now = datetime.now(UTC)
+        tokens.make(session, SOMEBODY, "script", [Scope.PACKAGES], now + timedelta(days=30), now=now)
         for service in status.SERVICES:
             status.started(session, service, "pod", 10**6, datetime.now(UTC))
             status.pass_finished(session, service, datetime.now(UTC))
