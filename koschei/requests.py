@@ -16,6 +16,7 @@ from koschei.config import Config
 from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build, Package
+from koschei.packages import HIGHEST_PRIORITY
 from koschei.rules.states import BuildState
 from koschei.transitions import lock_packages
 
@@ -94,6 +95,11 @@ def rebuild(session: Session, actor: Actor, package_id: int, config: Config, now
             f"{title} is among the first to be built already: its priority is {found.priority.total:.0f}"
         )
     before = package.manual_priority
+    if before + missing > HIGHEST_PRIORITY:
+        raise InvalidInputError(
+            f"{title} cannot be put first: it takes a manual priority of {before + missing}, and {HIGHEST_PRIORITY} is "
+            f"the highest. Its static priority is {package.static_priority}; those who administer can raise that"
+        )
     package.manual_priority = before + missing
     wake(session, "scheduler")
     message = f"{title}: rebuild requested, manual priority changed from {before} to {package.manual_priority}"

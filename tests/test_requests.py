@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from koschei import requests
 from koschei.audit import Actor
+from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.db.notify import Listener
 from koschei.errors import InvalidInputError, NotFoundError
@@ -19,7 +20,7 @@ from koschei.model import Build, Collection, Environment, LogEntry, Package
 from koschei.resolution import eligible
 from koschei.rules.states import BuildState
 from tests.support import wait_for_a_waiter
-from tests.world import filling
+from tests.world import NOW, filling
 
 ALICE = Actor(Environment.FRONTEND, "alice")
 
@@ -220,6 +221,22 @@ def test_exactly_those_are_asked_for_that_the_resolver_looks_at(
         session.flush()
         looked_at = {subject.name for subject in eligible(session, bar.collection)}
         assert {package.name for package in requests.packages_of(session, asked.waiting)} == looked_at
+
+
+# Building
+
+
+def test_a_package_that_no_priority_puts_first_is_not_rebuilt(database: Database) -> None:
+    with database.begin() as session:
+        bar = named(session, "bar")
+        bar.resolved, bar.static_priority = True, -(2**31 - 1)
+        session.flush()
+        with pytest.raises(
+            InvalidInputError, match=r"cannot be put first.* 2147483647 is the highest.*static priority"
+        ):
+            requests.rebuild(session, ALICE, bar.id, Config(), NOW)
+        assert bar.manual_priority == 0
+        assert on_record(session) == []
 
 
 def test_the_answer_is_waited_for_until_the_resolver_has_given_it(database: Database) -> None:
