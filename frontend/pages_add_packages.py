@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import Blueprint, flash, render_template, request
+from flask import Blueprint, flash, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from wtforms import HiddenField, SelectField
@@ -13,7 +13,7 @@ from frontend import access, context, editing, forms
 from frontend.access import Role, needs
 from frontend.forms import Names, NamesField
 from koschei import groups, packages, rights
-from koschei.errors import NotFoundError
+from koschei.errors import InvalidInputError, NotFoundError, TooManyEditsError
 from koschei.groups import GroupEdit
 from koschei.model import Collection
 from koschei.queries import groups as group_queries
@@ -56,18 +56,24 @@ def add() -> ResponseReturnValue:
         return _page(form, NOT_SAVED)
     names = form.packages.names
     try:
-        with editing.edit() as session:
+        with editing.uncounted() as session:
             found = packages.named(session, names, collection)
             new = [package.name for package in found if not package.tracked]
+            editing.count(session, max(1, len(new)))
             blocked = [package.name for package in found if package.blocked]
             packages.track(session, editing.actor(), collection, names, now=context.now())
             _put_into_group(session, form.group.data, names)
     except GroupError as error:
         form.group.errors = [str(error)]
         return _page(form, NOT_SAVED)
-    except NotFoundError as error:
+    except (NotFoundError, InvalidInputError) as error:
         form.packages.errors = [str(error)]
         return _page(form, NOT_SAVED)
+    except TooManyEditsError as error:
+        form.packages.errors = [str(error)]
+        response = make_response(_page(form, 429))
+        response.headers["Retry-After"] = str(error.wait)
+        return response
     flash(_told(new, blocked, collection, form.group.data), "success")
     if len(names) == 1:
         return editing.back(form.next.data, "package.detail", name=names[0], collection=collection.name)

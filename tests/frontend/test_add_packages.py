@@ -8,13 +8,15 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from frontend.app import create_app
 from koschei import groups
+from koschei.config import Config
 from koschei.db.engine import Database
-from koschei.model import Collection, LogEntry, Package
+from koschei.model import Collection, LogEntry, Package, User
 from tests.frontend.persons import Visitor
 from tests.frontend.test_group_pages import SOMEBODY
 from tests.frontend.test_pages import words
-from tests.world import filling
+from tests.world import NOW, filling
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,48 @@ def test_a_mistake_is_said_beside_its_field_and_all_is_undone(
     assert "<script>" not in answer.text
     assert tracked(database) == {("f44", "baz")}
     assert members(database, "tools") == ("baz",)
+
+
+def left(database: Database, name: str) -> float | None:
+    with database.begin() as session:
+        return session.scalars(select(User.edits_left).where(User.name == name)).one()
+
+
+def test_each_package_that_is_tested_from_then_on_is_one_of_the_changes_of_the_hour(
+    jane: Visitor, database: Database
+) -> None:
+    jane.post("/add-packages", {"packages": "foo bar baz", "collection": "f44"})
+    assert left(database, "jane") == 118
+    jane.post("/add-packages", {"packages": "foo bar baz", "collection": "f44", "group": "jane/own"})
+    assert left(database, "jane") == 117  # none is new: it is one change of a group
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "told"),
+    [
+        (4, 429, "These are 3, and 2 are left. Nothing was changed; try again in 15 minutes"),
+        (2, 422, "These are 3 changes at once, and 2 in an hour are the most"),
+    ],
+)
+def test_more_packages_than_changes_are_left_are_refused_as_a_whole(
+    config: Config, database: Database, limit: int, status: int, told: str
+) -> None:
+    few = config.model_copy(update={"frontend": config.frontend.model_copy(update={"edits_per_hour": limit})})
+    client = create_app(few, database, clock=lambda: NOW).test_client()
+    jane = Visitor(client, database, "jane")
+    with database.begin() as session:
+        user = session.scalars(select(User).where(User.name == "jane")).one()
+        user.edits_left, user.edits_at = 2, NOW
+    sent = {"packages": "foo bar only-new", "collection": "f44", "group": "jane/own"}
+    answer = jane.post("/add-packages", sent)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (status, "900" if status == 429 else None)
+    assert told in words(answer.text)
+    assert re.search(r"<textarea[^>]*>\s*foo bar only-new</textarea>", answer.text)
+    assert tracked(database) == {("f44", "baz")}
+    assert members(database, "jane/own") == ("baz",)
+    assert left(database, "jane") == 2
+    root = Visitor(create_app(few, database, clock=lambda: NOW).test_client(), database, "root", admin=True)
+    assert root.post("/add-packages", {**sent, "group": ""}).status_code == 303
 
 
 def test_who_administers_may_add_to_every_group(client: FlaskClient, database: Database) -> None:
