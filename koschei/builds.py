@@ -233,7 +233,7 @@ def finish(session: Session, build_id: int, progress: Progress, config: Config, 
         build.fault_text = progress.fault_text
         store_tasks(session, build_id, progress.arch_tasks)
         if progress.state.counted:
-            reset_priorities(session, packages[0])
+            reset_priorities(session, packages[0], build)
             previous = previous_verdict(session, build)
             packages[0].build_priority = build_priority_after(progress.state, previous, Weights.of(config.priorities))
         else:
@@ -250,9 +250,9 @@ def finish(session: Session, build_id: int, progress: Progress, config: Config, 
     return True
 
 
-def reset_priorities(session: Session, package: Package) -> None:
+def reset_priorities(session: Session, package: Package, build: Build) -> None:
     """A counted build answers everything that asked for it: wishes, changed dependencies, doubts, and Koji's faults."""
-    package.manual_priority = 0
+    _fulfil_wish(package, build)
     package.dependency_priority = 0
     package.build_priority = 0
     package.spoiled_in_a_row = 0
@@ -261,11 +261,19 @@ def reset_priorities(session: Session, package: Package) -> None:
     session.execute(delete(UnappliedChange).where(UnappliedChange.package_id == package.id))
 
 
+def _fulfil_wish(package: Package, build: Build) -> None:
+    """The manual priority that caused a build is spent; one that somebody gave while it ran asks for the next."""
+    caused = ((build.submission or {}).get("priority") or {}).get("manual")
+    if caused is None or package.manual_priority == caused:
+        package.manual_priority = 0
+
+
 def _set_back(package: Package, build: Build, config: Config, now: datetime) -> None:
     if build.cancel_requested:
-        package.manual_priority = 0  # the person who cancels does not want the build that a person asked for
+        _fulfil_wish(package, build)  # the person who cancels does not want the build that a person asked for
     package.needs_resolution = True  # nothing was compared while it ran
     package.spoiled_in_a_row += 1
+    package.scheduler_skip_reason = None  # from now on it waits for this
     package.retry_after = now + spoiled_retry_delay(package.spoiled_in_a_row, config.koji_config.spoiled_retry_delay)
 
 

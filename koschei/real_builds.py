@@ -169,7 +169,7 @@ def _insert(
     store_tasks(session, build.id, [child for child in children if child.method == "buildArch"])
     newest = package.last_build_started is None or build.started >= package.last_build_started
     if newest:
-        reset_priorities(session, package)
+        reset_priorities(session, package, build)
         if repo_id is None:
             package.build_priority = config.priorities.newly_added
     log.info("real build registered", package=package.name, build=build.id, task=tagged.task_id, nvr=tagged.nvr)

@@ -16,7 +16,7 @@ from koschei.audit import BACKEND
 from koschei.builds import Progress
 from koschei.errors import KojiOutage
 from koschei.model import Build, Cause, Collection, KojiTask, OutboxEvent, Package, PackageStateChange
-from koschei.rules.states import BuildState, PackageState
+from koschei.rules.states import BuildState, PackageState, SkipReason
 from koschei.submission import Submitted
 from tests.koji_world import KojiWorld, koji_world, lie, source
 
@@ -50,6 +50,11 @@ def refresh(world: KojiWorld) -> int:
 def finish(world: KojiWorld, name: str = "foo", outcome: Outcome | None = None) -> Build:
     """Submit a build, let it end, and see it."""
     start(world, name, outcome)
+    return end(world, name)
+
+
+def end(world: KojiWorld, name: str = "foo") -> Build:
+    """Let the running build end, and see it."""
     for _ in range(10):
         world.later(seconds=10)
     assert refresh(world) == 1
@@ -101,6 +106,26 @@ def test_a_completed_build_answers_what_asked_for_it(world: KojiWorld) -> None:
     assert events(world) == [("ignored", "ok")], "only the first time"
 
 
+@pytest.mark.parametrize(("kind", "given"), [("ok", 800), ("ok", 0), ("canceled", 800)])
+def test_a_wish_that_comes_while_a_build_runs_is_not_answered_by_it(world: KojiWorld, kind: str, given: int) -> None:
+    world.set("foo", manual_priority=500)
+    submitted = start(world, outcome=Outcome(kind))
+    with world.database.begin() as session:
+        session.execute(update(Build).where(Build.id == submitted.build_id).values(cancel_requested=kind == "canceled"))
+    world.set("foo", manual_priority=given)
+    end(world)
+    assert world.package("foo").manual_priority == given
+
+
+def test_a_build_of_which_nobody_knows_why_it_was_asked_for_answers_every_wish(world: KojiWorld) -> None:
+    submitted = start(world)
+    world.set("foo", manual_priority=800)
+    with world.database.begin() as session:
+        session.execute(update(Build).where(Build.id == submitted.build_id).values(submission={}))
+    end(world)
+    assert world.package("foo").manual_priority == 0
+
+
 def test_a_first_failure_is_announced_and_to_be_confirmed_soon(world: KojiWorld) -> None:
     build = finish(world, outcome=Outcome("arch_failed"))
     assert (build.state, build.fault_code) == (BuildState.FAILED, 1005)
@@ -135,7 +160,9 @@ def test_a_build_that_koji_spoiled_is_kept_and_says_nothing_about_the_package(
 ) -> None:
     world.set("foo", manual_priority=500)
     before = world.package("foo")
-    build = finish(world, outcome=Outcome(kind))
+    start(world, outcome=Outcome(kind))
+    world.set("foo", scheduler_skip_reason=SkipReason.NO_ARCH)  # a person asked for another build meanwhile
+    build = end(world)
     package = world.package("foo")
     assert (build.state, build.fault_code) == (BuildState.SPOILED, code)
     assert package.state is before.state
@@ -143,6 +170,7 @@ def test_a_build_that_koji_spoiled_is_kept_and_says_nothing_about_the_package(
     assert package.manual_priority == 500, "the wish is not fulfilled yet"
     assert package.spoiled_in_a_row == 1
     assert package.retry_after == world.now + timedelta(seconds=world.config.koji_config.spoiled_retry_delay)
+    assert package.scheduler_skip_reason is None, "it waits for that build now"
     assert events(world) == [("ignored", "ok")]
 
 
