@@ -15,6 +15,8 @@ from koschei.queries import packages
 from koschei.queries.packages import Cursor, Order, Page, Selection, SortBy
 from koschei.rules.states import PackageState
 
+LONGEST_PART = 200
+
 
 @dataclass(frozen=True)
 class Place:
@@ -29,7 +31,7 @@ class Place:
 class Filters:
     """What the address asks for, and the addresses that ask for a little more or less.
 
-    `group` is the full name of one, `user` the name of a person.
+    `group` is the full name of one, `user` the name of a person, `part` what is in the packages' names.
     """
 
     place: Place
@@ -37,12 +39,14 @@ class Filters:
     running: bool
     untracked: bool
     order_by: str
+    part: str = ""
     group: str | None = None
     user: str | None = None
 
     def arguments(self) -> dict[str, str | None]:
         """The filters as they stand in an address."""
         return {
+            "q": self.part or None,
             "group": self.group,
             "user": self.user,
             "state": ",".join(sorted(self.states)) or None,
@@ -54,6 +58,11 @@ class Filters:
     def url(self, **changes: object) -> str:
         """The address of this list with other arguments; cursors are not carried on."""
         return url_for(self.place.endpoint, **{**self.place.values, **self.arguments(), **changes})  # type: ignore[arg-type]
+
+    @property
+    def bare(self) -> str:
+        """The address of this list that asks for nothing."""
+        return url_for(self.place.endpoint, **self.place.values, collection=None)  # type: ignore[arg-type]
 
     def toggled(self, state: PackageState) -> str:
         """The address with this state asked for, or no longer asked for."""
@@ -72,7 +81,14 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Whether only packages in some condition are asked for."""
-        return bool(self.states or self.running)
+        return bool(self.part or self.states or self.running)
+
+    @property
+    def words(self) -> str:
+        """What is asked for, behind the packages' number."""
+        part = f" with “{self.part}” in the name" if self.part else ""
+        states = f", {' or '.join(sorted(self.states))}" if self.states else ""
+        return part + states + (", running" if self.running else "")
 
     @property
     def by_name(self) -> bool:
@@ -97,8 +113,10 @@ def read_filters(place: Place) -> Filters:
     """What the request asks for. Errors: InvalidInputError for what cannot be asked for."""
     arguments = request.args
     states = frozenset(_state(word) for word in arguments.get("state", "").split(",") if word)
-    order_by = arguments.get("order_by", "").split(",")[0].strip() or place.order_by
-    return Filters(place, states, _flag(arguments, "running"), _flag(arguments, "untracked"), order_by)
+    order_by = packages.order_word(arguments.get("order_by", "")) or place.order_by
+    part = arguments.get("q", "").strip()[:LONGEST_PART]
+    part = part if part.strip("*") else ""
+    return Filters(place, states, _flag(arguments, "running"), _flag(arguments, "untracked"), order_by, part)
 
 
 def listed(
@@ -121,6 +139,7 @@ def listed(
         untracked=filters.untracked,
         group_ids=None if group_ids is None else tuple(group_ids),
         user=user,
+        part=filters.part,
     )
     cursor, size = _cursor(request.args, order), config.frontend.packages_per_page
     page = packages.page(session, selection, order, cursor, size=size, config=config, now=context.now())

@@ -28,6 +28,8 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
         "/packages?after={package}",
         "/packages?group={largest_group}",
         "/packages?group={group}&state=failing",
+        "/packages?q=lib",
+        "/packages?q=e&order_by=since",
     ),
     "package.detail": (
         "/package/{package}",

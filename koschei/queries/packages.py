@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from koschei.config import Config
 from koschei.errors import InvalidInputError
-from koschei.model import Collection, Package, PackageGroupRelation
+from koschei.model import BasePackage, Collection, Package, PackageGroupRelation
+from koschei.queries.changes import like_pattern
 from koschei.queries.maintainers import are_of
 from koschei.rules.states import PackageState
 from koschei.scheduling import priority_column
@@ -48,6 +49,8 @@ class SortBy(StrEnum):
     SINCE = "since"
 
 
+OLD_WORDS = {"failing": SortBy.STATE, "task_id": SortBy.STARTED}
+"""What addresses that people keep call some orders."""
 BY_HIGHEST = (SortBy.STARTED, SortBy.PRIORITY, SortBy.SINCE)
 """By these a name stands where the highest value has put it that it has in any collection."""
 
@@ -86,7 +89,8 @@ class Cursor:
 class Selection:
     """Which packages are listed; without `states`, those that are tracked (`untracked`: or not) and not blocked.
 
-    `group_ids`: only those in any of these groups; `user`: only those of this person; None: of all.
+    `group_ids`: only those in any of these groups; `user`: only those of this person; None: of all. `part`: only those
+    with this in their name, in any case; `*` is anything.
     """
 
     collection_ids: tuple[int, ...]
@@ -96,6 +100,7 @@ class Selection:
     group_ids: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
     user: str | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,16 +173,19 @@ class Page:
     count: int | None = None
 
 
+def order_word(value: str) -> str:
+    """What counts of an `order_by`: its first part, by its present name."""
+    first = value.split(",")[0].strip()
+    word = first.removeprefix("-")
+    return first.removesuffix(word) + OLD_WORDS.get(word, word)
+
+
 def parse_order(value: str, collections: Mapping[str, int]) -> Order:
-    """The order that an `order_by` names: its first part counts, `-` reverses it, `state-NAME` is a collection's state.
+    """The order that an `order_by` names: `-` reverses it, `state-NAME` is a collection's state.
 
     Errors: InvalidInputError for an order that there is not.
     """
-    first = value.split(",")[0].strip()
-    reverse = first.startswith("-")
-    word = first.removeprefix("-")
-    if word == "failing":  # what lists of several collections called it
-        word = "state"
+    reverse, word = value.startswith("-"), value.removeprefix("-")
     if word.startswith("state-") and word.removeprefix("state-") in collections:
         return Order(SortBy.STATE, reverse, collections[word.removeprefix("state-")])
     try:
@@ -392,6 +400,13 @@ def _chosen(query: Query, selection: Selection, *, few: bool = False) -> Query:
         query = query.where(are_of(selection.user, few=few))
     if selection.names is not None:
         query = query.where(Package.name.in_(selection.names))
+    if selection.part:
+        # Each name is looked at once, and not once in each collection.
+        pattern = like_pattern(selection.part)
+        alike = select(BasePackage.id).where(BasePackage.name.ilike(pattern, escape="\\"))
+        query = query.where(Package.base_id.in_(alike))
+        if few:  # what the index of names leads to is soon told apart by the name itself
+            query = query.where(Package.name.ilike(pattern, escape="\\"))
     return query
 
 

@@ -55,6 +55,13 @@ def some(database: Database) -> None:
         ("?state=ok&collection=f44", "Zeta good"),
         ("?state=ok", "Zeta bad good"),
         ("?running=1", "lost"),
+        ("?q=OO", "good"),
+        ("?q=g*d", "good"),
+        ("?q=*", "Zeta bad fresh good lost"),
+        ("?q=t&untracked=1", "Zeta lost quiet"),
+        ("?q=t&order_by=since", "lost Zeta"),
+        ("?q=o&state=unresolved,ok&order_by=state", "lost good"),
+        ("?q=_", ""),
         ("?untracked=1", "Zeta bad fresh good lost quiet"),
         ("?collection=f43", "bad lost"),
         ("?order_by=state", "lost bad fresh Zeta good"),
@@ -63,6 +70,8 @@ def some(database: Database) -> None:
         ("?order_by=running,failing,name", "lost Zeta bad fresh good"),
         ("?order_by=started", "lost Zeta bad good fresh"),
         ("?order_by=-started", "fresh good bad Zeta lost"),
+        ("?order_by=task_id", "lost Zeta bad good fresh"),
+        ("?order_by=-task_id,name", "fresh good bad Zeta lost"),
         ("?order_by=since", "fresh bad lost good Zeta"),
         ("?order_by=current_priority", "lost bad good Zeta fresh"),
     ],
@@ -207,3 +216,38 @@ def test_a_row_tells_of_the_collections_that_fit_and_names_them(client: FlaskCli
         "good": "in Rawhide",
     }
     assert "in Fedora 43" not in "".join(column(client.get("/packages?collection=f43").text, "Since", "(.*)"))
+
+
+def test_a_part_of_the_name_stays_until_it_is_cleared(client: FlaskClient, some: None) -> None:
+    page = client.get("/packages?q=<o>").text
+    assert "0 packages with “&lt;o&gt;” in the name" in page
+    assert "No tracked package of these collections has “&lt;o&gt;” in its name" in page
+    assert 'value="&lt;o&gt;"' in page
+    page = client.get("/packages?q=o&state=ok&order_by=since&collection=f44").text
+    assert "1 package with “o” in the name, ok in Rawhide" in page
+    chips = page.split('aria-label="Filters"')[1].split("</nav>")[0]
+    for words in ("state=failing,ok", "running=1"):
+        assert re.search(rf'href="/packages\?q=o&amp;[^"]*{words}', chips), words
+    assert '<a class="chip text" href="/packages?order_by=since&amp;collection=f44">Clear filters</a>' in chips
+    assert re.search(r'<th scope="col"><a href="/packages\?q=o&amp;[^"]*order_by=started', page)
+    form = page.split('<form class="filter"')[1].split("</form>")[0]
+    assert 'action="/packages"' in form
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form))
+    assert hidden == {"collection": "f44", "state": "ok", "order_by": "since"}
+
+
+def test_pages_of_names_with_a_part_lead_to_each_other(app_of_small_pages: FlaskClient, database: Database) -> None:
+    with filling(database) as world:
+        f44 = world.collection("f44")
+        for number in range(12):
+            world.package(f"{'lib' if number % 2 else 'x'}{number:02}", f44)
+    first = app_of_small_pages.get("/packages?q=lib").text
+    assert "6 packages with “lib” in the name" in first
+    following = link(first, "next")
+    assert following is not None
+    assert names(app_of_small_pages, following) == ["lib11"]
+
+
+def test_a_list_that_is_sorted_by_an_old_word_says_so(client: FlaskClient, some: None) -> None:
+    page = client.get("/packages?order_by=task_id").text
+    assert re.search(r'aria-sort="descending"><a href="[^"]*order_by=-started"[^>]*>Last build', page)
