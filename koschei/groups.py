@@ -18,6 +18,7 @@ from koschei import audit
 from koschei.audit import Actor
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import BasePackage, GroupACL, Package, PackageGroup, PackageGroupRelation, User
+from koschei.queries import groups as queries
 from koschei.queries.unknown import unknown_packages
 from koschei.rules.names import LONGEST_NAME, listed, quoted, shown, suggestion
 
@@ -81,8 +82,7 @@ def split_name(full_name: str) -> tuple[str | None, str]:
 
 def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGroup:
     """The group of that name, `namespace/name` or `name`. NotFoundError suggests names that look like it."""
-    query = select(PackageGroup).where(PackageGroup.is_called(full_name))
-    found = session.scalar(query.with_for_update() if lock else query)
+    found = queries.find(session, full_name, lock=lock)
     if found is None:
         names = [group.full_name for group in session.scalars(select(PackageGroup))]
         hint = suggestion(full_name, names, "`koschei-admin list-groups` shows all")
@@ -98,13 +98,8 @@ def summaries(session: Session) -> list[GroupSummary]:
             select(PackageGroupRelation.group_id, func.count()).where(alive).group_by(PackageGroupRelation.group_id)
         ).all()
     )
-    maintainers: dict[int, list[str]] = {}
-    named = select(GroupACL.group_id, User.name).join(User, User.id == GroupACL.user_id).order_by(User.name)
-    for group_id, name in session.execute(named):
-        maintainers.setdefault(group_id, []).append(name)
-    groups = session.scalars(
-        select(PackageGroup).order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
-    )
+    groups = session.scalars(select(PackageGroup).order_by(*PackageGroup.in_order())).all()
+    maintainers = queries.maintainers(session, [group.id for group in groups])
     return [
         GroupSummary(group.full_name, counts.get(group.id, 0), tuple(maintainers.get(group.id, ()))) for group in groups
     ]
@@ -130,13 +125,7 @@ def detail(session: Session, full_name: str) -> GroupDetail:
 
 def content(session: Session, group: PackageGroup) -> GroupContent:
     """What is in a group, and who maintains it."""
-    members = (
-        select(BasePackage.name)
-        .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
-        .where(PackageGroupRelation.group_id == group.id)
-        .order_by(BasePackage.name)
-    )
-    return GroupContent(group.full_name, _maintainers(session, group.id), tuple(session.scalars(members)))
+    return GroupContent(group.full_name, _maintainers(session, group.id), tuple(queries.members(session, group.id)))
 
 
 def described(session: Session, full_name: str) -> str:
@@ -227,13 +216,7 @@ def without_unknown(session: Session, packages: Iterable[str]) -> tuple[list[str
 
 
 def _check_shrinking(session: Session, group: PackageGroup, packages: Sequence[str]) -> None:
-    members = set(
-        session.scalars(
-            select(BasePackage.name)
-            .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
-            .where(PackageGroupRelation.group_id == group.id)
-        )
-    )
+    members = set(queries.members(session, group.id))
     lost = members - set(packages)
     if (lost and lost == members) or len(lost) > max(FEW, len(members) * DRASTIC_SHARE):
         raise InvalidInputError(
@@ -273,8 +256,7 @@ def _bases(session: Session, packages: Iterable[str]) -> dict[str, int]:
 
 
 def _maintainers(session: Session, group_id: int) -> tuple[str, ...]:
-    query = select(User.name).join(GroupACL, GroupACL.user_id == User.id).where(GroupACL.group_id == group_id)
-    return tuple(session.scalars(query.order_by(User.name)))
+    return tuple(queries.maintainers(session, [group_id]).get(group_id, ()))
 
 
 def _people(names: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ def editable(session: Session, person: Person, base_id: int, limit: int) -> list
     """The groups that a person may edit, global ones first, and whether the package is in them."""
     member = exists().where(PackageGroupRelation.group_id == PackageGroup.id, PackageGroupRelation.base_id == base_id)
     query = select(PackageGroup, member).where(edits_group(person))
-    query = query.order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
+    query = query.order_by(*PackageGroup.in_order())
     return [Membership(group, bool(is_member)) for group, is_member in session.execute(query.limit(limit))]
 
 

@@ -12,7 +12,6 @@ from frontend.api_v2 import cursors, lookup, packages
 from frontend.api_v2.declare import get
 from frontend.api_v2.values import Answer, GroupName, Name, Page, Paged, Pattern, Query
 from koschei.model import PackageGroup
-from koschei.queries import api_groups
 from koschei.queries import groups as queries
 from koschei.queries.api_packages import Wanted
 from koschei.queries.groups import Cursor, Whose
@@ -98,9 +97,8 @@ def users_group(namespace: str, name: str) -> GroupDetail:
 def detail(full_name: str) -> GroupDetail:
     """A group as an answer tells it. Errors: NotFoundError."""
     found = lookup.group(full_name)
-    return GroupDetail(
-        **dict(_lines([found])[0]), members=api_groups.members(context.session(), found.id, MOST_MEMBERS)
-    )
+    members = queries.members(context.session(), found.id, MOST_MEMBERS + 1)
+    return GroupDetail(**dict(_lines([found])[0]), members=members if len(members) <= MOST_MEMBERS else None)
 
 
 class UserGroups(Answer):
@@ -113,7 +111,7 @@ class UserGroups(Answer):
 @get("/users/<name>", tag="Users", query=Query, answer=UserGroups)
 def user(name: str) -> UserGroups:
     """List the groups that somebody maintains, or that bear the user's name; none for a user who is not known."""
-    return UserGroups(name=name, groups=api_groups.of_user(context.session(), name))
+    return UserGroups(name=name, groups=[group.full_name for group in queries.of_user(context.session(), name)])
 
 
 class UserQuery(Paged):

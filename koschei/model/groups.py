@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, ForeignKey, UniqueConstraint, and_
+from typing import Any
+
+from sqlalchemy import ColumnElement, ForeignKey, UniqueConstraint, and_, exists, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from koschei.model.base import Base, Id, Name
+from koschei.model.users import User
 
 
 class PackageGroup(Base):
@@ -29,6 +32,17 @@ class PackageGroup(Base):
         """The condition that a group has this full name."""
         namespace, _, name = full_name.rpartition("/")
         return and_(PackageGroup.name == name, PackageGroup.namespace.is_not_distinct_from(namespace or None))
+
+    @staticmethod
+    def is_of(user_name: str) -> ColumnElement[bool]:
+        """The condition that a group bears a user's name, or is maintained by that user."""
+        maintained = exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == User.id)
+        return or_(PackageGroup.namespace == user_name, maintained.where(User.name == user_name))
+
+    @staticmethod
+    def in_order() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """The order of lists: global groups first, then by name."""
+        return PackageGroup.namespace.asc().nulls_first(), PackageGroup.name.asc()
 
 
 class PackageGroupRelation(Base):

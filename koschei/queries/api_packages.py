@@ -17,12 +17,10 @@ from koschei.model import (
     BasePackage,
     Build,
     Collection,
-    GroupACL,
     Package,
     PackageGroup,
     PackageGroupRelation,
     PackageMaintainer,
-    User,
 )
 from koschei.queries import api_resolutions, package
 from koschei.queries.changes import like_pattern
@@ -154,10 +152,7 @@ def _belonging(session: Session, wanted: Wanted) -> Iterator[ColumnElement[bool]
             yield Package.base_id == any_(func.array(members.scalar_subquery()))
     if wanted.maintainer is not None:
         said = select(PackageMaintainer.package).where(PackageMaintainer.user_name == wanted.maintainer)
-        maintained = select(GroupACL.group_id).join(User, User.id == GroupACL.user_id)
-        maintained = maintained.where(User.name == wanted.maintainer)
-        theirs = or_(PackageGroup.namespace == wanted.maintainer, PackageGroup.id.in_(maintained))
-        groups = select(PackageGroup.id).where(theirs)
+        groups = select(PackageGroup.id).where(PackageGroup.is_of(wanted.maintainer))
         members = select(relation.base_id).where(relation.group_id == any_(func.array(groups.scalar_subquery())))
         if _many(session, said, members):
             yield or_(Package.name.in_(said), Package.base_id.in_(members))
@@ -225,6 +220,6 @@ def _groups(session: Session, base_id: int) -> list[str]:
         select(PackageGroup)
         .join(PackageGroupRelation, PackageGroupRelation.group_id == PackageGroup.id)
         .where(PackageGroupRelation.base_id == base_id)
-        .order_by(PackageGroup.namespace.nulls_first(), PackageGroup.name)
+        .order_by(*PackageGroup.in_order())
     )
     return [group.full_name for group in session.scalars(query)]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from koschei.model import GroupACL, PackageGroup, PackageGroupRelation, User
+from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelation, User
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
 from koschei.rights import Person, edits_group
@@ -68,9 +68,10 @@ class Page:
     after: Cursor | None = None
 
 
-def find(session: Session, full_name: str) -> PackageGroup | None:
+def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGroup | None:
     """The group of that name, `namespace/name` or `name`; None when there is none."""
-    return session.scalar(select(PackageGroup).where(PackageGroup.is_called(full_name)))
+    query = select(PackageGroup).where(PackageGroup.is_called(full_name))
+    return session.scalar(query.with_for_update() if lock else query)
 
 
 def count(session: Session, wanted: Wanted) -> int:
@@ -102,16 +103,15 @@ def page(session: Session, wanted: Wanted, cursor: Cursor | None, size: int) -> 
     )
 
 
-def of_user(session: Session, user: str, limit: int) -> list[PackageGroup]:
+def of_user(session: Session, user: str, limit: int | None = None) -> list[PackageGroup]:
     """The groups that a user maintains or that bear the user's name, global ones first."""
-    maintained = exists().where(GroupACL.group_id == PackageGroup.id, GroupACL.user_id == User.id, User.name == user)
-    query = select(PackageGroup).where(or_(PackageGroup.namespace == user, maintained))
-    return list(session.scalars(query.order_by(_namespace(), PackageGroup.name).limit(limit)))
+    query = select(PackageGroup).where(PackageGroup.is_of(user)).order_by(*PackageGroup.in_order())
+    return list(session.scalars(query.limit(limit)))
 
 
 def editable(session: Session, person: Person, limit: int) -> list[PackageGroup]:
     """The groups that a person may edit, global ones first."""
-    query = select(PackageGroup).where(edits_group(person)).order_by(_namespace(), PackageGroup.name)
+    query = select(PackageGroup).where(edits_group(person)).order_by(*PackageGroup.in_order())
     return list(session.scalars(query.limit(limit)))
 
 
@@ -123,6 +123,17 @@ def lines(session: Session, groups: Sequence[PackageGroup], collection_ids: Sequ
     states = _states(session, ids, collection_ids)
     people = maintainers(session, ids)
     return [Line(group, *states.get(group.id, (0, {}, 0)), tuple(people.get(group.id, ()))) for group in groups]
+
+
+def members(session: Session, group_id: int, limit: int | None = None) -> list[str]:
+    """The packages of a group, by name; with a limit any so many of them."""
+    query = (
+        select(BasePackage.name)
+        .join(PackageGroupRelation, PackageGroupRelation.base_id == BasePackage.id)
+        .where(PackageGroupRelation.group_id == group_id)
+        .limit(limit)
+    )
+    return sorted(session.scalars(query))
 
 
 def maintainers(session: Session, group_ids: Sequence[int]) -> dict[int, list[str]]:
