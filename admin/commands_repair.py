@@ -108,26 +108,36 @@ def _answers(admin: Admin, package_ids: Sequence[int]) -> list[dict[str, object]
 @click.command(
     "reconcile",
     cls=Command,
-    examples=("koschei-admin reconcile --dry-run", "koschei-admin reconcile", "koschei-admin reconcile -c f27"),
+    examples=(
+        "koschei-admin reconcile --dry-run",
+        "koschei-admin reconcile",
+        "koschei-admin reconcile -c f27 --believe --dry-run",
+    ),
 )
+@click.option("--believe", is_flag=True, help="Take Koji's lists of the collection as they are, whatever they lack.")
 @dry_run_option
 @collection_option(required=False, help="Package list and real builds of this collection only.")
 @json_option
 @click.pass_context
-def reconcile(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
+def reconcile(ctx: click.Context, believe: bool, dry_run: bool, as_json: bool) -> None:
     """Compare with Koji, and repair what differs.
 
     Running builds, submissions whose task is not known, package lists and real builds: what polling does, now. It is
     not one transaction, but steps that are committed one by one, and safe while the services run. The exit status is 3
     if something could not be repaired.
+
+    A list that suddenly lacks many packages is taken for a mistake of Koji's. If it is true, as after another
+    destination tag, --believe has them blocked, and their builds untagged; it needs --collection.
     """
     from koschei.reconciliation import Reconciler  # late: Koji's libraries take long to load
 
     admin = ctx.ensure_object(Admin)
+    if believe and admin.collection is None:
+        raise click.UsageError("--believe is about one collection: name it with --collection", ctx)
     with admin.reading() as session:
         collection = admin.find_collection(session)
         only = None if collection is None else collection.name
-    work = Reconciler(admin.database, admin.koji, admin.config, now(), dry_run)
+    work = Reconciler(admin.database, admin.koji, admin.config, now(), dry_run, believe)
     steps = itertools.count()
     with progress(total=work.steps(only)) as show:
         found = replace(work, progress=lambda text: show(text, next(steps))).run(admin.actor, only)

@@ -60,9 +60,11 @@ def _poll(context: Context, collection: Collection, report: PassReport) -> int:
     listing = refresh_package_list(context.database, context.koji, collection, context.now())
     if listing.refused:
         report.errors.append(f"{collection.name}: {listing.refused}")
-    new = real_builds.refresh(context.database, context.koji, context.config, collection, context.now())
-    metrics.REAL_BUILDS.labels(collection.name).inc(new)
-    return new
+    tagged = real_builds.refresh(context.database, context.koji, context.config, collection, context.now())
+    if tagged.refused:
+        report.errors.append(f"{collection.name}: {tagged.refused}")
+    metrics.REAL_BUILDS.labels(collection.name).inc(tagged.registered)
+    return tagged.registered
 
 
 SERVICE = Service("polling", 2, prepare)

@@ -24,7 +24,7 @@ from koschei.koji.records import TaggedPackage
 from koschei.koji.session import KojiSession
 from koschei.model import Cause, Collection, LogEntry, Package, PackageGroupRelation, UnappliedChange
 from koschei.queries.unknown import unknown_packages
-from koschei.rules.doubt import plausible_loss
+from koschei.rules.doubt import NAMED, plausible_loss, way_out
 from koschei.rules.names import listed
 from koschei.rules.states import SkipReason
 from koschei.transitions import changing, lock_packages
@@ -281,12 +281,16 @@ def _apply(session: Session, package: Package, wish: Edit) -> Iterator[tuple[str
 
 @dataclass(frozen=True)
 class SyncReport:
-    """How many packages a package list added, blocked and unblocked; `refused` says what was not believed, and why."""
+    """How many packages a package list added, blocked and unblocked; `refused` says what was not believed, and why.
+
+    `gone` names those that were blocked because the list does not have them.
+    """
 
     added: int
     blocked: int
     unblocked: int
     refused: str | None = None
+    gone: tuple[str, ...] = ()
 
 
 # A package that is listed twice is blocked only if every entry says so.
@@ -334,12 +338,14 @@ def sync_package_list(
     *,
     now: datetime,
     track_new: bool = False,
+    believe: bool = False,
 ) -> SyncReport:
     """Bring the packages of a collection in line with Koji's package list of its dest_tag.
 
     Names that are not known yet become packages (tracked if `track_new`); what Koji blocks or unblocks is blocked or
     unblocked here. A package that is not in the list at all is blocked too, but too many of these at once are not
-    believed: an empty or shrunken answer is far likelier than a distribution that lost its packages.
+    believed: an empty or shrunken answer is far likelier than a distribution that lost its packages. With `believe`
+    they are: a person has said that it is true.
     """
     differences = session.execute(
         DIFFERENCES,
@@ -351,35 +357,39 @@ def sync_package_list(
     ).all()
     new = {name: blocked for package_id, name, blocked in differences if package_id is None}
     known = [(package_id, blocked) for package_id, _, blocked in differences if package_id is not None]
-    absent = [package_id for package_id, blocked in known if blocked is None]
+    absent = {
+        package_id: name for package_id, name, blocked in differences if package_id is not None and blocked is None
+    }
     block = [package_id for package_id, blocked in known if blocked]
     unblock = [package_id for package_id, blocked in known if blocked is False]
 
-    refused = _doubt(session, collection, len(listed), len(absent))
-    if refused is None:
-        block += absent
+    refused = None if believe else _doubt(session, collection, len(listed), list(absent.values()))
+    gone = {} if refused else absent
+    block += gone
     added = _add(session, collection, new, now, track_new)
     _set_blocked(session, block, True, now)
     _set_blocked(session, unblock, False, now)
     if unblock or (added and track_new):
         wake(session, "repo-resolver")
-    return SyncReport(added, len(block), len(unblock), refused)
+    return SyncReport(added, len(block), len(unblock), refused, tuple(sorted(gone.values())))
 
 
-def _doubt(session: Session, collection: Collection, listed: int, absent: int) -> str | None:
+def _doubt(session: Session, collection: Collection, entries: int, absent: Sequence[str]) -> str | None:
     """Why the absence of so many packages from a list is not believed; None when it is."""
-    if listed and not absent:
+    if entries and not absent:
         return None
     known, unblocked = session.execute(
         select(func.count(), func.count().filter(~Package.blocked)).where(Package.collection_id == collection.id)
     ).one()
     where = f"Koji's package list of {collection.dest_tag}"
-    if not listed and known:
-        return f"{where} is empty, but {collection.name} has {known} packages; none was blocked"
-    if not plausible_loss(absent, unblocked):
+    if not entries and known:
+        doubt = f"{where} is empty, but {collection.name} has {known} packages; none was blocked"
+        return f"{doubt}. {way_out(collection.name)}"
+    if not plausible_loss(len(absent), unblocked):
         return (
-            f"{where} lacks {absent} of the {unblocked} unblocked packages of {collection.name}, too many to be "
-            "believed; they stay as they are. If they are really gone, block them in Koji"
+            f"{where} lacks {len(absent)} of the {unblocked} unblocked packages of {collection.name} "
+            f"({listed(sorted(absent), NAMED)}), too many to be believed; they stay as they are. "
+            f"{way_out(collection.name)}"
         )
     return None
 

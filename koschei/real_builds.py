@@ -20,8 +20,9 @@ from koschei.koji.records import BuildState as KojiBuildState
 from koschei.koji.records import TaggedBuild, Task
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Cause, Collection, Package
-from koschei.rules.doubt import plausible_loss
+from koschei.rules.doubt import NAMED, plausible_loss, way_out
 from koschei.rules.evr import sort_key
+from koschei.rules.names import listed as names
 from koschei.rules.states import BuildState
 from koschei.transitions import changing
 
@@ -41,6 +42,25 @@ class NewBuild:
     tagged: TaggedBuild
 
 
+@dataclass(frozen=True)
+class Report:
+    """How many builds were registered; `refused` says what was not believed, and why."""
+
+    registered: int
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """The packages, id to name, of which a list says something else than what is stored, and is to be believed.
+
+    `refused` says what else it says, and why that is not believed.
+    """
+
+    packages: dict[int, str]
+    refused: str | None = None
+
+
 def refresh(
     database: Database,
     koji: KojiSession,
@@ -49,10 +69,12 @@ def refresh(
     now: datetime,
     *,
     name: str | None = None,
-) -> int:
-    """Compare a collection's tag with what is registered; returns how many builds were registered.
+    believe: bool = False,
+) -> Report:
+    """Compare a collection's tag with what is registered.
 
-    With `name` only that package is looked at (somebody said that it was tagged or untagged).
+    With `name` only that package is looked at (somebody said that it was tagged or untagged). With `believe` the tag's
+    list is taken as it is, however much it lacks: a person has said that it is true.
     """
     listed = [
         tagged
@@ -65,13 +87,14 @@ def refresh(
     for start in range(0, len(new), size):
         register(database, koji, new[start : start + size], config, now)
     with database.begin() as session:
-        differing = _disagreeing(session, collection, listed, name)
-    if name is None and len(differing) <= SECOND_LOOKS:
+        differing = disagreement(session, collection, listed, name=name, believe=believe)
+    if name is None and len(differing.packages) <= SECOND_LOOKS:
         # A long list is older than what messages told while it was read and stored; a package's own is not.
-        return len(new) + sum(refresh(database, koji, config, collection, now, name=n) for n in differing.values())
+        looks = [refresh(database, koji, config, collection, now, name=n) for n in differing.packages.values()]
+        return Report(len(new) + sum(look.registered for look in looks), differing.refused)
     with database.begin() as session:
-        mark_untagged(session, collection, listed, now, name=name)
-    return len(new)
+        mark_untagged(session, collection, listed, now, name=name, believe=believe)
+    return Report(len(new), differing.refused)
 
 
 def unregistered(session: Session, collection: Collection, listed: Sequence[TaggedBuild]) -> list[NewBuild]:
@@ -176,14 +199,19 @@ def _insert(
 
 
 def mark_untagged(
-    session: Session, collection: Collection, listed: Sequence[TaggedBuild], now: datetime, *, name: str | None = None
+    session: Session,
+    collection: Collection,
+    listed: Sequence[TaggedBuild],
+    now: datetime,
+    *,
+    name: str | None = None,
+    believe: bool = False,
 ) -> int:
     """Builds of versions newer than the latest tagged one are no longer tagged, others are; returns packages changed.
 
-    A package that is not listed at all has no tagged build any more; that many cannot vanish at once, and then the
-    listing is doubted.
+    A package that is not listed at all has no tagged build any more. What of the list is believed: `disagreement`.
     """
-    ids = list(_disagreeing(session, collection, listed, name))
+    ids = list(disagreement(session, collection, listed, name=name, believe=believe).packages)
     if not ids:
         return 0
     with changing(session, ids, Cause.UNTAGGED, now=now):
@@ -206,10 +234,18 @@ def mark_untagged(
     return len(ids)
 
 
-def _disagreeing(
-    session: Session, collection: Collection, listed: Sequence[TaggedBuild], name: str | None
-) -> dict[int, str]:
-    """The packages, id to name, of which the list says something else than what is stored, and is to be believed."""
+def disagreement(
+    session: Session,
+    collection: Collection,
+    listed: Sequence[TaggedBuild],
+    *,
+    name: str | None = None,
+    believe: bool = False,
+) -> Disagreement:
+    """Where a list (of the package `name` only) says something else than what is stored.
+
+    Too many packages cannot be without any tagged build at once: unless `believe`, that is doubted.
+    """
     rows = session.execute(
         text("""
             SELECT p.id, p.name, w.name IS NULL AS absent
@@ -228,11 +264,16 @@ def _disagreeing(
             "only": name,
         },
     ).all()
-    gone = sum(absent for *_, absent in rows)
-    if name is None and gone and not plausible_loss(gone, _known(session, collection)):
-        log.warning("Koji's list of builds shrank too much to be believed", collection=collection.name, missing=gone)
-        return {package_id: package for package_id, package, absent in rows if not absent}
-    return {package_id: package for package_id, package, _ in rows}
+    gone = sorted(package for _, package, absent in rows if absent)
+    known = _known(session, collection) if gone and name is None and not believe else 0
+    if not known or plausible_loss(len(gone), known):
+        return Disagreement({package_id: package for package_id, package, _ in rows})
+    refused = (
+        f"Koji's list of builds tagged {collection.dest_tag} has none of {len(gone)} of the {known} packages with "
+        f"builds in {collection.name} ({names(gone, NAMED)}), too many to be believed; they stay as they are. "
+        f"{way_out(collection.name)}"
+    )
+    return Disagreement({package_id: package for package_id, package, absent in rows if not absent}, refused)
 
 
 def _known(session: Session, collection: Collection) -> int:

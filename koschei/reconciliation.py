@@ -5,7 +5,7 @@ Each step is one that the services take, too, so doing it while they run, or twi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -21,11 +21,13 @@ from koschei.errors import KojiError, KojiRefusal
 from koschei.koji import tagging
 from koschei.koji import tasks as koji_tasks
 from koschei.koji.links import task_url
+from koschei.koji.records import TaggedPackage
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Collection, Package
 from koschei.packages import SyncReport, sync_package_list
 from koschei.queries.build_lines import BuildLine, line
 from koschei.queries.collections import all_collections
+from koschei.rules.names import listed as names
 from koschei.rules.states import BuildState
 from koschei.rules.verdict import TaskState
 
@@ -48,7 +50,7 @@ class Reconciler:
 
     `progress` is called with what is looked at next. One collection of which Koji does not tell is a difference with
     trouble; Koji or PostgreSQL being away ends it all (KojiOutage, KojiAuthError, DatabaseError): what was mended
-    before stays.
+    before stays. With `believe` lists are taken as they are, however much they lack.
     """
 
     database: Database
@@ -56,6 +58,7 @@ class Reconciler:
     config: Config
     now: datetime
     dry_run: bool = False
+    believe: bool = False
     progress: Callable[[str], None] = lambda text: None
 
     def run(self, actor: Actor, only: str | None = None) -> list[Difference]:
@@ -67,15 +70,15 @@ class Reconciler:
             self._running_builds(found)
             for collection in collections:
                 try:
-                    found += self._package_list(collection)
-                    found += self._real_builds(collection)
+                    self._lists(collection, found)
                 except KojiRefusal as error:
                     found.append(Difference(collection.name, str(error), trouble=True))
         except (KeyboardInterrupt, KojiError):
             if found:
                 self._record(actor, found, "Reconciling with Koji did not come to its end")
             raise
-        self._record(actor, found, "Reconciled with Koji")
+        believed = f", with what its lists of {only or 'all collections'} lack believed" if self.believe else ""
+        self._record(actor, found, f"Reconciled with Koji{believed}")
         return found
 
     def _record(self, actor: Actor, found: Iterable[Difference], words: str) -> None:
@@ -148,43 +151,48 @@ class Reconciler:
                 found.append(Difference(_title(item), f"task {task.id} would be cancelled, as was asked for"))
         return found
 
-    def _package_list(self, collection: Collection) -> list[Difference]:
+    def _lists(self, collection: Collection, found: list[Difference]) -> None:
         self.progress(f"package list of {collection.name}")
-        listed = tagging.packages(self.koji, collection.dest_tag)
+        packages = tagging.packages(self.koji, collection.dest_tag)
         with self.database.begin() as session:
-            report = sync_package_list(session, session.merge(collection), listed, now=self.now)
+            report = self._sync(session, collection, packages)
             if self.dry_run:
                 session.rollback()
-        return list(_list_differences(collection, report))
-
-    def _real_builds(self, collection: Collection) -> list[Difference]:
+        found += _list_differences(collection, report)
         self.progress(f"real builds of {collection.name}")
+        found += self._would_be_tagged(collection, packages) if self.dry_run else self._real_builds(collection)
+
+    def _sync(self, session: Session, collection: Collection, packages: Sequence[TaggedPackage]) -> SyncReport:
+        return sync_package_list(session, session.merge(collection), packages, now=self.now, believe=self.believe)
+
+    def _real_builds(self, collection: Collection) -> Iterable[Difference]:
         with self.database.begin() as session:
             before = _untagged(session, collection)
-        if not self.dry_run:
-            new = real_builds.refresh(self.database, self.koji, self.config, collection, self.now)
-            with self.database.begin() as session:
-                after = _untagged(session, collection)
-        else:
-            latest = tagging.latest_builds(self.koji, collection.dest_tag)
-            listed = [tagged for tagged in latest if tagged.state in real_builds.VERDICTS]
-            with self.database.begin() as session:
-                new = len(real_builds.unregistered(session, collection, listed))
-                real_builds.mark_untagged(session, collection, listed, self.now)
-                after = _untagged(session, collection)
-                session.rollback()
-        found = (
-            (new, "real builds were not registered"),
-            (len(after - before), "builds are not tagged any more"),
-            (len(before - after), "builds are tagged again"),
-        )
-        return [Difference(collection.name, f"{count} {text}") for count, text in found if count]
+        report = real_builds.refresh(self.database, self.koji, self.config, collection, self.now, believe=self.believe)
+        with self.database.begin() as session:
+            after = _untagged(session, collection)
+        return _build_differences(collection, report, before, after)
+
+    def _would_be_tagged(self, collection: Collection, packages: Sequence[TaggedPackage]) -> Iterable[Difference]:
+        """What would come of the list of builds after that of packages: those that are blocked then do not count."""
+        latest = tagging.latest_builds(self.koji, collection.dest_tag)
+        listed = [tagged for tagged in latest if tagged.state in real_builds.VERDICTS]
+        with self.database.begin() as session:
+            self._sync(session, collection, packages)
+            before = _untagged(session, collection)
+            new = len(real_builds.unregistered(session, collection, listed))
+            differing = real_builds.disagreement(session, collection, listed, believe=self.believe)
+            real_builds.mark_untagged(session, collection, listed, self.now, believe=self.believe)
+            after = _untagged(session, collection)
+            session.rollback()
+        return _build_differences(collection, real_builds.Report(new, differing.refused), before, after)
 
 
 def _list_differences(collection: Collection, report: SyncReport) -> Iterable[Difference]:
     for count, text in (
         (report.added, "packages were not known"),
-        (report.blocked, "packages were not blocked"),
+        (report.blocked - len(report.gone), "packages were not blocked"),
+        (len(report.gone), f"packages were not blocked and are in its list no more: {names(report.gone)}"),
         (report.unblocked, "packages were still blocked"),
     ):
         if count:
@@ -193,9 +201,24 @@ def _list_differences(collection: Collection, report: SyncReport) -> Iterable[Di
         yield Difference(collection.name, report.refused, trouble=True)
 
 
-def _untagged(session: Session, collection: Collection) -> set[int]:
-    query = select(Build.id).join(Build.package).where(Build.untagged, Package.collection_id == collection.id)
-    return set(session.scalars(query))
+def _build_differences(
+    collection: Collection, report: real_builds.Report, before: dict[int, str], after: dict[int, str]
+) -> Iterable[Difference]:
+    """`before`, `after`: the builds that are untagged, id to name of the package."""
+    if report.registered:
+        yield Difference(collection.name, f"{report.registered} real builds were not registered")
+    for ours, others, text in ((after, before, "are not tagged any more"), (before, after, "are tagged again")):
+        changed = ours.keys() - others.keys()
+        if changed:
+            packages = names(sorted({ours[build] for build in changed}))
+            yield Difference(collection.name, f"{len(changed)} builds {text}: {packages}")
+    if report.refused:
+        yield Difference(collection.name, report.refused, trouble=True)
+
+
+def _untagged(session: Session, collection: Collection) -> dict[int, str]:
+    query = select(Build.id, Package.name).join(Build.package)
+    return dict(session.execute(query.where(Build.untagged, Package.collection_id == collection.id)).all())
 
 
 def _lines(session: Session, condition: object) -> list[BuildLine]:

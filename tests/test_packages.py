@@ -327,7 +327,7 @@ def test_a_package_listed_twice_is_blocked_only_if_both_say_so(database: Databas
 def test_a_few_absent_packages_are_blocked(database: Database) -> None:
     with database.begin() as session:
         add(session, "foo", "bar", "baz")
-        assert sync(session, listing("foo", "bar")) == SyncReport(0, 1, 0)
+        assert sync(session, listing("foo", "bar")) == SyncReport(0, 1, 0, gone=("baz",))
         assert states(session)["baz"] is PackageState.BLOCKED
 
 
@@ -338,6 +338,7 @@ def test_an_empty_answer_blocks_nothing(database: Database) -> None:
         assert (report.blocked, states(session)) == (0, {"foo": PackageState.UNTRACKED})
         assert report.refused is not None
         assert "f43 is empty" in report.refused
+        assert "`koschei-admin reconcile -c f43 --believe` has it believed" in report.refused
 
 
 def test_an_empty_answer_about_an_empty_collection_is_believed(database: Database) -> None:
@@ -352,9 +353,27 @@ def test_a_shrunken_answer_blocks_only_what_koji_blocks_and_still_adds(database:
         report = sync(session, listing(*names[:200], "new", blocked=["p200"]))
         assert (report.added, report.blocked, report.unblocked) == (1, 1, 0)
         assert report.refused is not None
-        assert "lacks 99 of the 300" in report.refused
+        assert (
+            "lacks 99 of the 300 unblocked packages of f43 (p201, p202, p203, p204, p205 and 94 more)" in report.refused
+        )
+        assert "`koschei-admin reconcile -c f43 --believe` has it believed" in report.refused
         blocked = [name for name, state in states(session).items() if state is PackageState.BLOCKED]
         assert blocked == ["p200"]
+
+
+@pytest.mark.parametrize("left", [0, 200])
+def test_a_shrunken_answer_that_somebody_vouches_for_blocks_all_that_is_not_in_it(
+    database: Database, left: int
+) -> None:
+    with database.begin() as session:
+        names = [f"p{number:03}" for number in range(300)]
+        add(session, *names)
+        assert sync(session, listing(*names[:left])).refused
+        report = sync(session, listing(*names[:left]), believe=True)
+        assert report == SyncReport(0, 300 - left, 0, gone=tuple(names[left:]))
+        blocked = [name for name, state in states(session).items() if state is PackageState.BLOCKED]
+        assert blocked == names[left:]
+        assert not left or sync(session, listing(*names[:left])) == SyncReport(0, 0, 0), "it is doubted no more"
 
 
 WRITTEN = text("SELECT n_tup_ins + n_tup_upd FROM pg_stat_xact_user_tables WHERE relname = 'package'")

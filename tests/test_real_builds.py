@@ -34,7 +34,7 @@ def collection(world: KojiWorld) -> Collection:
 
 
 def look(world: KojiWorld, name: str | None = None) -> int:
-    return refresh(world.database, world.koji, world.config, collection(world), world.now, name=name)
+    return refresh(world.database, world.koji, world.config, collection(world), world.now, name=name).registered
 
 
 def scratch_build(world: KojiWorld, name: str, outcome: Outcome | None = None) -> Build:
@@ -133,6 +133,24 @@ def test_an_empty_listing_untags_nothing(world: KojiWorld) -> None:
     with world.database.begin() as session:
         assert mark_untagged(session, session.scalars(select(Collection)).one(), [], world.now) == 0
     assert world.package("foo").last_build_id is not None
+
+
+@pytest.mark.parametrize("looked_at_one_by_one", [200, 0])
+def test_a_tag_that_lost_its_builds_is_doubted_until_somebody_vouches_for_it(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch, looked_at_one_by_one: int
+) -> None:
+    monkeypatch.setattr(real_builds, "SECOND_LOOKS", looked_at_one_by_one)
+    for tagged in tagging.latest_builds(world.koji, "f43"):
+        world.hub.untag_build("f43", tagged.nvr)
+    place = world.database, world.koji, world.config, collection(world), world.now
+    report = refresh(*place)
+    assert report.refused is not None
+    assert "has none of 4 of the 4 packages with builds in f43 (bar, bash, foo, gcc), too many" in report.refused
+    assert "`koschei-admin reconcile -c f43 --believe` has it believed" in report.refused
+    assert world.package("foo").last_build_id is not None
+    assert refresh(*place, believe=True) == real_builds.Report(0)
+    assert (world.package("foo").last_build_id, world.package("bar").last_build_id) == (None, None)
+    assert refresh(*place) == real_builds.Report(0), "it is doubted no more"
 
 
 def test_one_packages_listing_does_not_touch_the_others(world: KojiWorld) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from koschei.audit import BACKEND
-from koschei.model import Base, Build, Collection
+from koschei.koji import tagging
+from koschei.model import Base, Build, Collection, LogEntry, Package
 from koschei.reconciliation import Difference, Reconciler
 from koschei.rules.evr import sort_key
 from koschei.rules.states import BuildState
@@ -27,8 +29,10 @@ def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
         yield world
 
 
-def reconcile(world: KojiWorld, *, dry_run: bool = False, only: str | None = None) -> list[Difference]:
-    work = Reconciler(world.database, world.koji, world.config, world.now, dry_run)
+def reconcile(
+    world: KojiWorld, *, dry_run: bool = False, believe: bool = False, only: str | None = None
+) -> list[Difference]:
+    work = Reconciler(world.database, world.koji, world.config, world.now, dry_run, believe)
     return work.run(BACKEND, only)
 
 
@@ -120,7 +124,7 @@ def test_builds_that_are_not_tagged_any_more_are_found(world: KojiWorld) -> None
     world.hub.import_build("f43", source("bar", "3", "gcc"))
     assert texts(reconcile(world)) == ["f43: 1 real builds were not registered"]
     world.hub.untag_build("f43", "bar-3-1.fc43")
-    expected = ["f43: 1 builds are not tagged any more"]
+    expected = ["f43: 1 builds are not tagged any more: bar"]
     assert texts(reconcile(world, dry_run=True)) == expected
     assert not world.builds("bar")[0].untagged
     assert texts(reconcile(world)) == expected
@@ -146,6 +150,52 @@ def test_an_empty_package_list_is_not_believed_and_reported(world: KojiWorld, mo
     assert found.trouble
     assert "is empty" in found.text
     assert not world.package("foo").blocked
+
+
+def test_a_tag_without_builds_is_not_believed_and_reported(world: KojiWorld) -> None:
+    untag_everything(world)
+    for dry_run in (True, False):
+        (found,) = reconcile(world, dry_run=dry_run)
+        assert found.trouble
+        assert "none of 4 of the 4 packages with builds in f43" in found.text
+    assert not world.builds("foo")[0].untagged
+
+
+def untag_everything(world: KojiWorld) -> None:
+    for tagged in tagging.latest_builds(world.koji, "f43"):
+        world.hub.untag_build("f43", tagged.nvr)
+
+
+def test_a_collection_that_really_shrank_is_believed_when_somebody_says_so(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with another destination tag: it has one package, and no build of it."""
+
+    def one(truth: Callable[[], Any], *args: Any, **options: Any) -> Any:
+        return [entry for entry in truth() if entry["package_name"] == "foo"]
+
+    lie(monkeypatch, "listPackages", one)
+    untag_everything(world)
+    names = sorted(name for name in all_names(world) if name != "foo")
+    expected = [
+        f"f43: {len(names)} packages were not blocked and are in its list no more: {', '.join(names)}",
+        "f43: 1 builds are not tagged any more: foo",
+    ]
+    before = content(world)
+    assert texts(reconcile(world, dry_run=True, believe=True, only="f43")) == expected
+    assert content(world) == before
+    assert texts(reconcile(world, believe=True, only="f43")) == expected
+    assert (world.package("bar").blocked, world.package("foo").blocked) == (True, False)
+    assert world.builds("foo")[0].untagged
+    assert reconcile(world) == []
+    with world.database.begin() as session:
+        first, _ = session.scalars(select(LogEntry.message).order_by(LogEntry.id))
+    assert first == "Reconciled with Koji, with what its lists of f43 lack believed: 2 differences repaired"
+
+
+def all_names(world: KojiWorld) -> list[str]:
+    with world.database.begin() as session:
+        return list(session.scalars(select(Package.name)))
 
 
 def test_one_collection_can_be_compared_alone(world: KojiWorld) -> None:

@@ -63,7 +63,7 @@ LINES = {
     "list-packages": ["list-packages -c f27 foo --group mygroup"],
     "log": ["log --user someuser --package foo --since 2026-01-01 --limit 5"],
     "queue": ["queue -c f27 --limit 5"],
-    "reconcile": ["reconcile -c f27 -n"],
+    "reconcile": ["reconcile -c f27 --believe -n"],
     "refresh-group": [
         "refresh-group mygroup --from-file names.txt --force -n",
         "refresh-group mygroup --regex '^foo$' -n",

@@ -13,6 +13,7 @@ from koschei import status
 from koschei.audit import BACKEND
 from koschei.db.engine import Database
 from koschei.db.notify import Listener
+from koschei.koji import tagging
 from koschei.model import Build, Collection, Package
 from koschei.rules.states import BuildState
 from koschei.submission import Submitted, submit
@@ -161,6 +162,29 @@ def test_a_collection_that_koji_does_not_know_is_named_and_the_others_are_compar
     only = shell.run("reconcile", "-c", "f43")
     assert only.exit_code == 0
     assert shell.run("reconcile", "-c", "f99").exit_code == 1
+
+
+def test_a_tag_that_really_shrank_is_believed_in_one_collection_when_the_operator_says_so(
+    shell: Shell, world: KojiWorld
+) -> None:
+    for tagged in tagging.latest_builds(world.koji, "f43"):
+        world.hub.untag_build("f43", tagged.nvr)
+    everywhere = shell.run("reconcile", "--believe")
+    assert everywhere.exit_code == 2
+    assert "name it with --collection" in everywhere.stderr
+    doubted = shell.run("reconcile")
+    assert doubted.exit_code == 3
+    assert "`koschei-admin reconcile -c f43 --believe` has it believed" in doubted.stderr
+    tried = shell.ok("reconcile", "-c", "f43", "--believe", "--dry-run")
+    assert tried.startswith("f43: 4 builds are not tagged any more: bar, bash, foo, gcc\n")
+    assert world.package("foo").last_build_id is not None
+    assert shell.ok("reconcile", "-c", "f43", "--believe") == "f43: 4 builds are not tagged any more: bar, bash, foo, gcc\n"
+    assert world.package("foo").last_build_id is None
+    with world.database.begin() as session:
+        assert audit_log(session)[-1] == (
+            "alice",
+            "Reconciled with Koji, with what its lists of f43 lack believed: 1 differences repaired",
+        )
 
 
 def test_koji_that_is_away_ends_reconciling(shell: Shell, world: KojiWorld) -> None:

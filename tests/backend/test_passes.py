@@ -172,13 +172,13 @@ def test_a_mistake_of_ours_about_one_collection_does_not_stop_polling_the_others
     assert world.package("foo").last_build_id is not None
 
 
-def test_polling_survives_an_empty_package_list(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polling_survives_empty_lists_and_tells_of_them(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     one_pass(world, polling.SERVICE)
     lie(monkeypatch, "listPackages", lambda truth, **_: [])
     lie(monkeypatch, "listTagged", lambda truth, *_, **__: [])
-    report = one_pass(world, polling.SERVICE)
-    assert len(report.errors) == 1
-    assert "is empty" in report.errors[0]
+    of_packages, of_builds = one_pass(world, polling.SERVICE).errors
+    assert of_packages.startswith("f43: Koji's package list of f43 is empty")
+    assert of_builds.startswith("f43: Koji's list of builds tagged f43 has none of 5 of the 5 packages with builds")
     with world.database.begin() as session:
         packages = session.scalars(select(Package)).all()
         assert [package.name for package in packages if package.blocked or package.last_build_id is None] == []

@@ -156,6 +156,10 @@ EFFECTS: dict[str, Effect] = {
         *shows(F39_FOO, "39-1.fc43"),
         *shows("/", "No build is running"),
     ],
+    "koschei-admin reconcile --collection f43 --believe": [
+        *shows("/package/foo?collection=f43", "Package is blocked in koji"),
+        *shows("/collection/f43", "blocked"),
+    ],
     # History
     "koschei-admin retention --apply": closes(BUILDS_OF_OLD),
     "koschei-admin cleanup --older-than 3": closes(BUILDS_OF_OLD),
