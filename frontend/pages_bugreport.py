@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from frontend import context
@@ -16,6 +16,7 @@ from koschei.errors import NotFoundError
 from koschei.queries import bugreport
 from koschei.queries.bugreport import Evidence
 from koschei.rules.bugreport import filled
+from koschei.rules.states import PackageState
 from koschei.rules.suspects import describe
 
 blueprint = Blueprint("bugreport", __name__)
@@ -29,7 +30,7 @@ LONGEST_EVIDENCE = 2500
 
 @blueprint.get("/bugreport/<name>")
 def report(name: str) -> ResponseReturnValue:
-    """The form of the bug tracker, filled in for a package in the first of the chosen collections."""
+    """The form of the bug tracker, filled in for a package in the first of the chosen collections, if it is broken."""
     collection, config = context.choice().chosen[0], context.frontend().config
     found = bugreport.evidence(context.session(), name, collection)
     if found is None:
@@ -37,6 +38,8 @@ def report(name: str) -> ResponseReturnValue:
             f"Nothing can be reported of a package “{name}” in {collection.display_name}: it is not there, it is "
             "blocked, or no build of it is known that says anything"
         )
+    if not found.broken:
+        return render_template("bugreport.html", around=context.surroundings([collection]), found=found)
     fields = {field: filled(text, _values(found)) for field, text in _template(config).items()}
     missing = [field for field, text in fields.items() if text is None]
     if missing:
@@ -79,7 +82,7 @@ def evidence_text(found: Evidence) -> str:
 
 def _problems(found: Evidence) -> str:
     if not found.problems:
-        return ""
+        return "Its build dependencies cannot be installed." if found.package.state is PackageState.UNRESOLVED else ""
     lines = [f"  {problem[:LONGEST_LINE]}" for problem in found.problems[:PROBLEMS_SHOWN]]
     if len(found.problems) > PROBLEMS_SHOWN:
         lines.append(f"  and {len(found.problems) - PROBLEMS_SHOWN} more")

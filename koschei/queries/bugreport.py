@@ -30,6 +30,11 @@ class Evidence:
     changes: Changes = field(default_factory=Changes)
     problems: tuple[str, ...] = ()
 
+    @property
+    def broken(self) -> bool:
+        """Whether there is anything to report: it cannot be resolved, or its last build that counts failed."""
+        return self.package.state is PackageState.UNRESOLVED or self.build.state is BuildState.FAILED
+
 
 def evidence(session: Session, name: str, collection: Collection) -> Evidence | None:
     """What is known of a package in a collection; None when it is not there, is blocked, or no build of it counts."""

@@ -6,12 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from frontend.app import create_app
 from koschei.config import Config
 from koschei.config.frontend import BugreportConfig, BugreportTemplate
 from koschei.db.engine import Database
-from koschei.model import Cause
+from koschei.model import Cause, Collection
 from koschei.rules.states import BuildState, PackageState
 from tests.frontend.conftest import counting
 from tests.world import NOW, ChangeSpec, filling
@@ -73,6 +74,35 @@ def test_an_unresolved_package_is_reported_with_its_problems(filled: Database, c
     assert "cannot be installed:\n  nothing provides thing0\n" in comment
     assert "  nothing provides thing4\n  and 2 more" in comment
     assert "First bad build" not in comment
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_of_a_package_that_builds_there_is_nothing_to_report(
+    filled: Database, client: FlaskClient, tracked: bool
+) -> None:
+    with filling(filled) as world:
+        f44 = world.session.scalars(select(Collection).where(Collection.name == "f44")).one()
+        fine = world.package("fine", f44, tracked=tracked)
+        world.build(fine, BuildState.FAILED, 50)
+        build_id = world.build(fine, BuildState.COMPLETE, 30, "9.11.0-4").id
+    answer = client.get("/bugreport/fine?collection=f44")
+    assert answer.status_code == 200
+    assert "fine builds in Rawhide: nothing to report" in answer.text
+    assert f'href="/build/{build_id}">9.11.0-4</a>, succeeded' in answer.text
+    assert 'href="/package/fine?collection=f44"' in answer.text
+    assert "bugzilla" not in answer.text
+
+
+def test_an_unresolved_package_is_reported_also_when_no_problem_was_left_behind(
+    filled: Database, client: FlaskClient
+) -> None:
+    with filling(filled) as world:
+        f44 = world.session.scalars(select(Collection).where(Collection.name == "f44")).one()
+        world.build(world.package("mute", f44, resolved=False), BuildState.COMPLETE, 50)
+    assert (
+        "\n\nIts build dependencies cannot be installed.\n\n"
+        in fields(client, "/bugreport/mute?collection=f44")["comment"]
+    )
 
 
 def test_whatever_a_name_holds_stays_in_its_field(filled: Database, client: FlaskClient) -> None:
