@@ -33,8 +33,9 @@ def service(name: str) -> Service:
     epilog="Example: KOSCHEI_CONFIG=/etc/koschei koschei-backend scheduler",
 )
 @click.argument("name", metavar="SERVICE", type=click.Choice(sorted(SERVICES)))
-@click.option("-d", "--debug", is_flag=True, help="Log everything.")
-def main(name: str, debug: bool) -> None:
+@click.option("-d", "--debug", is_flag=True, help="Log everything but SQL.")
+@click.option("-s", "--debug-sql", is_flag=True, help="Log each SQL statement, with its parameters.")
+def main(name: str, debug: bool, debug_sql: bool) -> None:
     """Run a backend SERVICE: build-resolver, polling, repo-resolver, scheduler or watcher.
 
     Configuration comes from KOSCHEI_CONFIG (files or folders, default /etc/koschei). SIGTERM stops it cleanly.
@@ -42,7 +43,8 @@ def main(name: str, debug: bool) -> None:
     """
     try:
         config = load()
-        logs.configure("DEBUG" if debug else config.logging.level, config.logging.format, service=name)
+        level = "DEBUG" if debug else config.logging.level
+        logs.configure(level, config.logging.format, service=name, sql=debug_sql)
         runner = Runner(service(name), config)
         hindrance = schema.hindrance(config.database_url())
     except ConfigError as error:

@@ -23,6 +23,8 @@ SECRET_NAME = re.compile(r"passw|secret|token|authorization|cookie|api_?key|db_u
 URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)", re.IGNORECASE)
 # Libraries that say more at INFO than anybody wants to read.
 CHATTY = ("alembic.runtime.plugins", "httpcore", "httpx", "pika", "requests", "twisted", "urllib3")
+# SQLAlchemy's, for statements; it keeps quiet below WARNING by itself, even when debugging.
+SQL = "sqlalchemy.engine"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -35,8 +37,13 @@ def context(**values: object) -> AbstractContextManager[None]:
     return cast(AbstractContextManager[None], structlog.contextvars.bound_contextvars(**values))
 
 
-def configure(level: str = "INFO", format: Literal["json", "text"] = "json", *, service: str | None = None) -> None:
-    """Write lines of at least `level` to standard error, with `service` in each. Calling again replaces."""
+def configure(
+    level: str = "INFO", format: Literal["json", "text"] = "json", *, service: str | None = None, sql: bool = False
+) -> None:
+    """Write lines of at least `level` to standard error, with `service` in each. Calling again replaces.
+
+    With `sql` each statement is written too, whatever the level; otherwise none is.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -71,6 +78,7 @@ def configure(level: str = "INFO", format: Literal["json", "text"] = "json", *, 
     root.setLevel(level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else logging.WARNING)
+    logging.getLogger(SQL).setLevel(logging.INFO if sql else logging.NOTSET)
     logging.captureWarnings(True)
 
 

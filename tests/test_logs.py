@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import structlog
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from koschei.config import Config
-from koschei.logs import CHATTY, configure, context, get_logger
+from koschei.db.engine import Database
+from koschei.logs import CHATTY, SQL, configure, context, get_logger
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -24,7 +26,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 def _logging_is_put_back() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in CHATTY}
+    levels = {name: logging.getLogger(name).level for name in (*CHATTY, SQL)}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -83,6 +85,23 @@ def test_chatty_libraries_are_heard_only_when_debugging(lines: Lines) -> None:
     configure("DEBUG")
     logging.getLogger("httpx").info("yes")
     assert [line["event"] for line in lines()] == ["yes"]
+
+
+def test_statements_are_written_when_they_are_asked_for_and_only_then(lines: Lines, database_url: str) -> None:
+    database = Database(database_url)
+
+    def events() -> list[str]:
+        with database.begin() as session:
+            session.execute(text("SELECT 'me' WHERE :what = 'parameter'"), {"what": "parameter"})
+        return [line["event"] for line in lines() if line["logger"] == f"{SQL}.Engine"]
+
+    configure("WARNING", sql=True)
+    written = events()
+    assert "SELECT 'me' WHERE %(what)s = 'parameter'" in written
+    assert any("{'what': 'parameter'}" in event for event in written)
+    configure("DEBUG")
+    assert events() == []
+    database.dispose()
 
 
 def test_configuring_again_replaces_and_does_not_double(lines: Lines) -> None:
