@@ -36,13 +36,14 @@ def copying(
         def command(admin: Admin, /, master: str, new_name: str, dry_run: bool, **wish: Any) -> None:
             with progress(f"Copying {master}", counted=False):
                 messages = operation(
-                    lambda: attempt(admin, dry_run=dry_run),
+                    admin.database,
                     admin.actor,
                     admin.koji,
                     master,
                     new_name,
                     Wish(**wish),
                     now=now(),
+                    begin=lambda: attempt(admin, dry_run=dry_run),
                 )
             say(messages)
 

@@ -64,7 +64,8 @@ def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
     Its build tag is that of its target in Koji. Its packages appear with the next polling.
     """
     wish = Fields(**fields)
-    carry_out(admin, lambda session: collections.create(session, admin.actor, admin.koji, name, wish, now=now()))
+    target = collections.find_target(admin.koji, fields["target"])
+    carry_out(admin, lambda session: collections.create(session, admin.actor, name, wish, target, now=now()))
 
 
 @click.command(
@@ -89,9 +90,10 @@ def edit_collection(admin: Admin, /, name: str, new_name: str | None, **fields: 
     wish = Fields(**fields)
     if wish == Fields() and new_name is None:
         raise click.UsageError("Say what to change; --help shows what can be")
+    target = None if wish.target is None else collections.find_target(admin.koji, wish.target)
     carry_out(
         admin,
-        lambda session: collections.edit(session, admin.actor, admin.koji, name, wish, new_name=new_name, now=now()),
+        lambda session: collections.edit(session, admin.actor, name, wish, target, new_name=new_name, now=now()),
     )
 
 

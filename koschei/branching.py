@@ -1,8 +1,8 @@
 """Branching and forking a collection, and deleting one, at the size of a distribution.
 
-Branching and forking are one transaction of a few statements, each over a whole table; nothing is fetched. The
-transaction is one snapshot and locks no package, so services and pages go on meanwhile: a build that ends while it is
-being copied is running in the copy, and ends there when Koji is asked next.
+Branching and forking are one transaction of a few statements, each over a whole table; nothing is fetched, and Koji
+is asked before. The transaction is one snapshot and locks no package, so services and pages go on meanwhile: a build
+that ends while it is being copied is running in the copy, and ends there when Koji is asked next.
 
 Deleting is many short transactions. One that was interrupted goes on when it is asked for again.
 """
@@ -26,7 +26,14 @@ from koschei.collections import Fields
 from koschei.db.engine import Database
 from koschei.db.locks import LockSpace, try_lock, wait_for_lock
 from koschei.dependencies import naming
-from koschei.errors import AlreadyExistsError, DatabaseError, NotAllowedError, NotFoundError, ServiceError
+from koschei.errors import (
+    AlreadyExistsError,
+    DatabaseError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    ServiceError,
+)
 from koschei.koji.session import KojiSession
 from koschei.model import (
     AppliedChange,
@@ -66,23 +73,37 @@ class Wish:
 
 
 def branch(
-    begin: Begin, actor: Actor, koji: KojiSession, master: str, new_name: str, wish: Wish, *, now: datetime
+    database: Database,
+    actor: Actor,
+    koji: KojiSession,
+    master: str,
+    new_name: str,
+    wish: Wish,
+    *,
+    now: datetime,
+    begin: Begin | None = None,
 ) -> list[str]:
     """Split a collection in two: what is there becomes the new release, a copy of it keeps the old name and target.
 
     `wish.target` and `wish.dest_tag` are those of the new release, which also moves up by one in `order`;
     `wish.display_name` and `wish.bugzilla_version` are the copy's. Returns the audit messages. Raises NotFoundError (no
     such collection, or Koji has no such target), AlreadyExistsError, InvalidInputError, and what Koji raises; then
-    nothing has changed.
+    nothing has changed. `begin` opens the transaction, if it is not to be a plain one.
     """
+    with database.read() as session:
+        kept = collections.by_name(session, master).target
+        _check_free(session, new_name, "Branched")
+    target, kept_target = (collections.find_target(koji, name) for name in (wish.target, kept))
 
     def work(session: Session) -> list[str]:
         old = collections.by_name(session, master)
         _check_free(session, new_name, "Branched")
+        if old.target != kept:
+            raise InvalidInputError(f"Collection {master} was given another target just now: look at it, and try again")
         fields = replace(_inherited(old, wish), target=old.target, dest_tag=old.dest_tag)
         moved = Fields(target=wish.target, dest_tag=wish.dest_tag, order=old.order + 1)
-        messages = collections.edit(session, actor, koji, master, moved, new_name=new_name, now=now)
-        messages += collections.create(session, actor, koji, master, fields, now=now)
+        messages = collections.edit(session, actor, master, moved, target, new_name=new_name, now=now)
+        messages += collections.create(session, actor, master, fields, kept_target, now=now)
         copy = collections.by_name(session, master)
         session.execute(
             insert(CollectionGroupRelation).from_select(
@@ -96,16 +117,28 @@ def branch(
         words = f"Collection {master} branched: it is {new_name} now, and its copy {master} has {copied}"
         return [*messages, audit.record(session, actor, words)]
 
-    return _in_one_snapshot(begin, work)
+    return _in_one_snapshot(begin or database.begin, work)
 
 
 def fork(
-    begin: Begin, actor: Actor, koji: KojiSession, master: str, new_name: str, wish: Wish, *, now: datetime
+    database: Database,
+    actor: Actor,
+    koji: KojiSession,
+    master: str,
+    new_name: str,
+    wish: Wish,
+    *,
+    now: datetime,
+    begin: Begin | None = None,
 ) -> list[str]:
     """Make a collection that starts with the packages of another one and the builds that their states rest on.
 
     The other one stays as it is. Returns and raises what `branch` does.
     """
+    with database.read() as session:
+        collections.by_name(session, master)
+        _check_free(session, new_name, "Forked")
+    target = collections.find_target(koji, wish.target)
 
     def work(session: Session) -> list[str]:
         old = collections.by_name(session, master)
@@ -113,12 +146,12 @@ def fork(
         fields = _inherited(old, wish)
         if wish.bugzilla_version is None:
             fields = replace(fields, bugzilla_version=old.bugzilla_version)
-        messages = collections.create(session, actor, koji, new_name, fields, now=now)
+        messages = collections.create(session, actor, new_name, fields, target, now=now)
         copied = _copy(session, old.id, collections.by_name(session, new_name).id, since=None)
         words = f"Collection {master} forked: {new_name} has {copied}"
         return [*messages, audit.record(session, actor, words)]
 
-    return _in_one_snapshot(begin, work)
+    return _in_one_snapshot(begin or database.begin, work)
 
 
 def _check_free(session: Session, name: str, what: str) -> None:

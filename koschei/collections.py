@@ -55,16 +55,31 @@ def by_name(session: Session, name: str) -> Collection:
     return found
 
 
-def create(session: Session, actor: Actor, koji: KojiSession, name: str, wish: Fields, *, now: datetime) -> list[str]:
-    """Make a collection; its build tag is that of its target in Koji. Returns the audit messages.
+def find_target(koji: KojiSession, name: str) -> Target:
+    """The target of that name, as Koji has it, for `create` and `edit`.
 
-    Raises AlreadyExistsError, NotFoundError (Koji has no such target), InvalidInputError, and what Koji raises.
+    They do not ask themselves: Koji may be slow, and whoever needs the collection would wait for their transaction.
+    Raises NotFoundError (Koji has no such target), InvalidInputError, and what Koji raises.
     """
-    _check(name, wish)
+    _check_fields(Fields(target=name))
+    found = repositories.target(koji, name)
+    if found is None:
+        raise NotFoundError(
+            f"Target not found in Koji: {name}. `koji list-targets` shows those that {koji.config.server} has"
+        )
+    return found
+
+
+def create(session: Session, actor: Actor, name: str, wish: Fields, target: Target, *, now: datetime) -> list[str]:
+    """Make a collection; its build tag is that of `target`, which the wish names. Returns the audit messages.
+
+    Raises AlreadyExistsError and InvalidInputError.
+    """
+    _check_name(name)
+    _check_fields(wish)
     if wish.display_name is None or wish.target is None:
         raise InvalidInputError("A collection needs a display name and a target")
     _check_free(session, name)
-    target = _target(koji, wish.target)
     collection = Collection(name=name, build_tag=target.build_tag, dest_tag=wish.dest_tag or target.build_tag)
     for field, value in _given(wish):
         if field != "dest_tag":
@@ -78,30 +93,31 @@ def create(session: Session, actor: Actor, koji: KojiSession, name: str, wish: F
 def edit(
     session: Session,
     actor: Actor,
-    koji: KojiSession,
     name: str,
     wish: Fields,
+    target: Target | None,
     *,
     new_name: str | None = None,
     now: datetime,
 ) -> list[str]:
     """Change what the wish says. Returns the audit messages: none when everything was like that already.
 
-    Naming a target, even the same one, has its build tag read from Koji again. When the buildroot is another one than
-    before, what was known about it is forgotten until the resolver has looked. Errors as in `create`.
+    `target` is the one that the wish names; even if it is the same one as before, its build tag is taken over. When the
+    buildroot is another one than before, what was known about it is forgotten until the resolver has looked. Errors as
+    in `create`, and NotFoundError.
     """
     collection = session.scalar(select(Collection).where(Collection.name == name).with_for_update())
     if collection is None:
         raise _unknown(session, name)
-    _check(new_name if new_name is not None else name, wish)
+    _check_name(new_name if new_name is not None else name)
+    _check_fields(wish)
     changes = dict(_given(wish))
     if new_name is not None and new_name != name:
         _check_free(session, new_name)
         changes["name"] = new_name
-    if wish.target is not None:
-        changes["build_tag"] = _target(koji, wish.target).build_tag
+    changes["build_tag"] = collection.build_tag if target is None else target.build_tag
     if wish.dest_tag == "":
-        changes["dest_tag"] = changes.get("build_tag") or _target(koji, collection.target).build_tag
+        changes["dest_tag"] = changes["build_tag"]
     changes = {field: value for field, value in changes.items() if getattr(collection, field) != value}
     if not changes:
         return []
@@ -123,12 +139,15 @@ def _given(wish: Fields) -> Iterable[tuple[str, object]]:
             yield field.name, (value or None) if field.name in BUGZILLA else value
 
 
-def _check(name: str, wish: Fields) -> None:
+def _check_name(name: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise InvalidInputError(
             f"{quoted(name)} cannot be the name of a collection: it is part of addresses, so it consists of letters, "
             f"digits and . + _ -, at most {LONGEST_NAME}"
         )
+
+
+def _check_fields(wish: Fields) -> None:
     for field in ("display_name", "target", "build_group", *OPTIONAL):
         value = getattr(wish, field)
         wrong = None if value is None or (field in OPTIONAL and not value) else flaw(value, longest=LONGEST_NAME)
@@ -144,15 +163,6 @@ def _check(name: str, wish: Fields) -> None:
 def _check_free(session: Session, name: str) -> None:
     if name in _names(session):
         raise AlreadyExistsError(f"Object already exists: there is a collection {name}; edit-collection changes it")
-
-
-def _target(koji: KojiSession, name: str) -> Target:
-    found = repositories.target(koji, name)
-    if found is None:
-        raise NotFoundError(
-            f"Target not found in Koji: {name}. `koji list-targets` shows those that {koji.config.server} has"
-        )
-    return found
 
 
 def _forget_buildroot(session: Session, collection: Collection, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from koschei import branching, builds, submission
 from koschei.audit import BACKEND, Actor
 from koschei.branching import Wish
 from koschei.db.engine import Database
-from koschei.errors import AlreadyExistsError, NotFoundError
+from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import (
     AppliedChange,
     Base,
@@ -62,12 +63,12 @@ def named(session: Session, name: str) -> Collection:
 
 
 def branch(koji: KojiWorld, wish: Wish = BRANCHED, old: str = "f43", new: str = "f44", now: Any = NOW) -> list[str]:
-    return branching.branch(koji.database.begin, ALICE, koji.koji, old, new, wish, now=now)
+    return branching.branch(koji.database, ALICE, koji.koji, old, new, wish, now=now)
 
 
 def fork(koji: KojiWorld) -> list[str]:
     wish = Wish("A fork", "f44")
-    return branching.fork(koji.database.begin, ALICE, koji.koji, "f43", "side", wish, now=NOW)
+    return branching.fork(koji.database, ALICE, koji.koji, "f43", "side", wish, now=NOW)
 
 
 def package(session: Session, name: str, collection: str) -> Package:
@@ -269,12 +270,26 @@ def test_the_copies_are_as_if_they_had_been_derived(koji: KojiWorld, seed: int, 
         assert all(build.task_id is not None for build in copies)
 
 
+def test_a_target_that_is_changed_while_koji_is_asked_is_not_overlooked(koji: KojiWorld) -> None:
+    @contextmanager
+    def begin() -> Iterator[Session]:
+        with koji.database.begin() as session:
+            named(session, "f43").target = "f44"
+        with koji.database.begin() as session:
+            yield session
+
+    with pytest.raises(InvalidInputError, match="f43 was given another target just now"):
+        branching.branch(koji.database, ALICE, koji.koji, "f43", "f44", BRANCHED, now=NOW, begin=begin)
+    with koji.database.begin() as session:
+        assert session.scalars(select(Collection.name)).all() == ["f43"]
+
+
 def test_copies_of_copies_are_made_over_one_connection(koji: KojiWorld) -> None:
     database = Database(koji.database.url, pool_size=1, max_overflow=0)
     with filling(database) as world:
         chaos(world, named(world.session, "f43"), 1)
     for new in ("f44", "f45"):
-        branching.branch(database.begin, ALICE, koji.koji, "f43", new, BRANCHED, now=NOW)
+        branching.branch(database, ALICE, koji.koji, "f43", new, BRANCHED, now=NOW)
     with database.begin() as session:
         counts = session.execute(select(func.count(Package.id)).group_by(Package.collection_id)).all()
         assert counts == [(40,)] * 3

@@ -267,7 +267,7 @@ class Targets:
 
 def branch(database: Database, old: str, new: str) -> None:
     koji: Any = Targets()
-    branching.branch(database.begin, ALICE, koji, old, new, Wish(new, new), now=NOW)
+    branching.branch(database, ALICE, koji, old, new, Wish(new, new), now=NOW)
 
 
 class Work:

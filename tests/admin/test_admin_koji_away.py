@@ -10,9 +10,11 @@ from xmlrpc.client import Fault
 import koji
 import pytest
 from click.testing import Result
+from sqlalchemy import select, text
 
 from koschei.db.engine import Database
 from koschei.koji import session as koji_session
+from koschei.model import Collection
 from tests.admin.command_rows import ROWS, Needs, Row, fingerprint, write_files
 from tests.admin.conftest import MakeShell, Shell
 from tests.koji.conftest import Hang, Http, ScriptedHub
@@ -135,6 +137,25 @@ def test_what_looks_at_everything_reports_it(shell: Shell, hub: ScriptedHub, how
 def test_a_collection_whose_target_stays_is_edited_without_koji(shell: Shell, line: str) -> None:
     """All other commands that do not ask it: test_admin_outages."""
     shell.ok(*Row(line).words)
+
+
+def test_nobody_waits_for_a_collection_while_koji_is_asked_about_its_target(
+    shell: Shell, hub: ScriptedHub, database: Database
+) -> None:
+    asked = []
+
+    def answer(*_: object) -> dict[str, object]:
+        with database.begin() as session:
+            session.execute(select(Collection).with_for_update(nowait=True)).all()
+            session.execute(text("LOCK TABLE dependency_sweep IN ACCESS EXCLUSIVE MODE NOWAIT"))
+        asked.append(1)
+        return TARGET
+
+    hub.say("getBuildTarget", answer)
+    for name, times in {"create": 1, "fork": 1, "edit": 1, "branch": 2}.items():
+        asked.clear()
+        at(shell, hub).ok(*ROWS[f"{name}-collection"].words)
+        assert len(asked) == times, name
 
 
 def test_what_asks_koji_works_when_it_is_back(shell: Shell, hub: ScriptedHub) -> None:
