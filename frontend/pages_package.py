@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, render_template, request
 
-from frontend import context, package_settings, present
+from frontend import context, package_settings, people, present
 from frontend.package_settings import SettingsForm
 from koschei import scheduling
 from koschei.errors import InvalidInputError, NotFoundError
@@ -49,10 +49,10 @@ def detail(name: str) -> str:
 
 
 def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Somewhere] = ()) -> str:
-    """The page of a package in a collection; `form`: settings that were sent and have mistakes."""
+    """The page of a package in a collection; `form`: settings that were sent, and are not stored."""
     places = places or package.everywhere(context.session(), here.package.name, context.choice().every)
     session, now, config = context.session(), context.now(), context.frontend().config
-    row = here.package
+    row, person = here.package, people.person()
     before = _before()
     size = config.frontend.builds_per_page
     history = package.history(session, row.id, before, size + 1)
@@ -92,7 +92,7 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
         older=entries[-1].moment.timestamp() if more else None,
         paged=before is not None,
         states=package.state_changes(session, row.id, STATES_SHOWN),
-        whose=maintainers.of_package(session, row.name, row.base_id),
+        whose=maintainers.of_package(session, row.name, row.base_id, person.name if person else None),
         links=present.external_links(config, row),
         panel=package_settings.panel(row, form),
     )

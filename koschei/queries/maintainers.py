@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, any_, exists, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, any_, exists, false, func, null, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from koschei.model import (
@@ -39,10 +39,13 @@ class Said:
 
 @dataclass(frozen=True)
 class Whose:
-    """Who maintains a package according to the source, and the global groups that have it; both by name."""
+    """Who maintains a package according to the source, and the groups that have it: the global ones, and somebody's
+    `own`, by their full names. All are in the order of names.
+    """
 
     people: tuple[str, ...]
     groups: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,19 +69,24 @@ def maintains(session: Session, user_name: str, base_id: int) -> bool:
     return bool(session.scalar(select(or_(said, _in_global_group(user_name, base_id)))))
 
 
-def of_package(session: Session, name: str, base_id: int) -> Whose:
-    """Whose the package is."""
+def of_package(session: Session, name: str, base_id: int, user_name: str | None = None) -> Whose:
+    """Whose the package is; `user_name`: whose own groups are told of, too. Those of others are left out."""
     relation = PackageGroupRelation
-    query = union_all(
-        select(literal(True).label("person"), PackageMaintainer.user_name.label("name")).where(
-            PackageMaintainer.package == name
-        ),
-        select(literal(False), PackageGroup.name)
-        .join(relation, relation.group_id == PackageGroup.id)
-        .where(relation.base_id == base_id, PackageGroup.namespace.is_(None)),
-    ).order_by("name")
+    told: ColumnElement[bool] = PackageGroup.namespace.is_(None)
+    if user_name is not None:
+        told = or_(told, PackageGroup.is_of(user_name))
+    said = select(PackageMaintainer.user_name.label("name"), true().label("person"), null().label("namespace"))
+    having = select(PackageGroup.name, false(), PackageGroup.namespace)
+    query: Any = union_all(
+        said.where(PackageMaintainer.package == name),
+        having.join(relation, relation.group_id == PackageGroup.id).where(relation.base_id == base_id, told),
+    ).order_by("namespace", "name")
     rows = session.execute(query).all()
-    return Whose(tuple(row.name for row in rows if row.person), tuple(row.name for row in rows if not row.person))
+    return Whose(
+        tuple(row.name for row in rows if row.person),
+        tuple(row.name for row in rows if not row.person and row.namespace is None),
+        tuple(f"{row.namespace}/{row.name}" for row in rows if row.namespace is not None),
+    )
 
 
 def said_of(session: Session, user_name: str) -> Said:
@@ -134,15 +142,9 @@ def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> S
 
 def groups_of(session: Session, user_name: str, limit: int) -> list[tuple[PackageGroup, int]]:
     """The groups that somebody maintains or that bear the name, global ones first, and how many packages each has."""
-    maintained = exists().where(
-        GroupACL.group_id == PackageGroup.id, GroupACL.user_id == User.id, User.name == user_name
-    )
     size = select(func.count()).where(PackageGroupRelation.group_id == PackageGroup.id).scalar_subquery()
     query = (
-        select(PackageGroup, size)
-        .where(or_(PackageGroup.namespace == user_name, maintained))
-        .order_by(PackageGroup.namespace.asc().nulls_first(), PackageGroup.name)
-        .limit(limit)
+        select(PackageGroup, size).where(PackageGroup.is_of(user_name)).order_by(*PackageGroup.in_order()).limit(limit)
     )
     return [(group, count) for group, count in session.execute(query)]
 

@@ -161,7 +161,7 @@ def test_a_package_page_adds_up_its_priority(client: FlaskClient, database: Data
     seen = words(checked(client, "/package/foo"))
     assert "Priority 158 of 256 needed" in seen
     assert re.search(r"static 30 .* dependency 128 .* sum 158 reaches 256 by age alone in \d+ hours", seen)
-    assert "It will be built in" in seen
+    assert "Its next build is due in" in seen
     assert "Changed since its last build 1 dependency" in seen
 
 

@@ -44,3 +44,18 @@ def test_the_source_and_global_groups_say_who_maintains_and_groups_of_users_do_n
     assert rights == {("amy", foo), ("zoe", foo), ("jane", bar)}
     assert maintainers.of_package(world.session, "foo", foo) == Whose(("amy", "zoe"), ())
     assert maintainers.of_package(world.session, "bar", bar) == Whose((), ("tools",))
+
+
+def test_a_package_tells_somebody_of_the_own_groups_that_have_it(world: World) -> None:
+    base_id = world.package("foo", world.collection()).base_id
+    groups.create(world.session, SOMEBODY, "tools", ["foo"], ["jane"])
+    for name, maintainer in (("jane/mine", "jane"), ("eve/shared", "jane"), ("eve/hers", "eve"), ("jane/left", "eve")):
+        groups.create(world.session, SOMEBODY, name, ["foo"], [maintainer])
+    groups.create(world.session, SOMEBODY, "jane/empty", [], ["jane"])
+    own = {user: maintainers.of_package(world.session, "foo", base_id, user).own for user in ("jane", "eve", "amy")}
+    assert own == {
+        "jane": ("eve/shared", "jane/left", "jane/mine"),
+        "eve": ("eve/hers", "eve/shared", "jane/left"),
+        "amy": (),
+    }
+    assert maintainers.of_package(world.session, "foo", base_id) == Whose((), ("tools",))

@@ -1,0 +1,82 @@
+"""The page of a package: its groups and maintainers, what can be done about it, when it is built next, its chart."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from koschei import groups
+from koschei.audit import Actor
+from koschei.db.engine import Database
+from koschei.model import Environment, PackageMaintainer
+from koschei.rules.states import BuildState
+from tests.frontend.persons import Visitor
+from tests.world import ago, filling
+
+COMPLETE, FAILED = BuildState.COMPLETE, BuildState.FAILED
+OPERATOR = Actor(Environment.ADMIN, "operator")
+
+
+def setting(page: str, name: str) -> str:
+    """What stands beside a word in the list of settings, with its links."""
+    found = re.search(rf"<dt>{name}</dt><dd>(.*?)</dd>", page, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def text(html: str) -> str:
+    return re.sub(r"<[^>]*>", "", html)
+
+
+@pytest.fixture
+def bash(database: Database) -> None:
+    """bash, in a global group and in groups of users; zsh, in none, which is not tracked."""
+    with filling(database) as world:
+        collection = world.collection("f44", "Fedora Rawhide")
+        world.build(world.package("bash", collection, state_since=ago(30)), hours=30)
+        world.package("zsh", collection, tracked=False)
+        for name, maintainers in (("core", ["kofi"]), ("jane/shells", ["jane"]), ("eve/hers", ["eve"])):
+            groups.create(world.session, OPERATOR, name, ["bash"], maintainers)
+
+
+def test_whoever_is_logged_in_sees_the_own_groups_of_a_package(
+    client: FlaskClient, database: Database, bash: None
+) -> None:
+    assert text(setting(client.get("/package/bash").text, "Groups")) == "core"
+    assert setting(Visitor(client, database, "jane").get("/package/bash").text, "Groups") == (
+        '<a href="/groups/core">core</a>, <a href="/groups/jane/shells">jane/shells</a>'
+    )
+    assert text(setting(Visitor(client, database, "root", admin=True).get("/package/bash").text, "Groups")) == "core"
+
+
+def test_the_maintainers_of_a_package_are_those_of_its_global_groups_too(
+    client: FlaskClient, database: Database, bash: None
+) -> None:
+    of_core = 'those of <a href="/groups/core">core</a>'
+    assert setting(client.get("/package/bash").text, "Maintainers") == of_core
+    with filling(database) as world:
+        world.session.add(PackageMaintainer(user_name="amy", package="bash"))
+    found = setting(Visitor(client, database, "jane").get("/package/bash").text, "Maintainers")
+    assert " ".join(found.split()) == f'<a href="/user/amy">amy</a>, and {of_core}'
+    assert text(setting(client.get("/package/zsh").text, "Maintainers")) == "none that are known"
+
+
+def test_a_package_that_is_not_tracked_leads_to_where_it_is(
+    client: FlaskClient, database: Database, bash: None
+) -> None:
+    address = "/add-packages?packages=zsh&collection=f44"
+    link = f'<a href="{address.replace("&", "&amp;")}">Add packages</a>'
+    assert link in client.get("/package/zsh").text
+    assert "add-packages?packages" not in client.get("/package/bash").text
+    form = Visitor(client, database, "jane").get(address).text
+    assert re.search(r"<textarea[^>]*>\s*zsh</textarea>", form)
+    assert '<option selected value="f44">' in form
+
+
+def test_when_it_is_built_next_is_a_moment_that_stays_true(client: FlaskClient, bash: None) -> None:
+    page = client.get("/package/bash").text
+    assert re.search(
+        r'Its next build is due <time datetime="[^"]+" title="[^"]+ UTC">in 5 days</time>, or earlier', page
+    )
