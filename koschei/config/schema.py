@@ -222,7 +222,11 @@ class WebhooksConfig(Section):
         description="Certificates of authorities that are trusted; unset: those that are publicly trusted.",
     )
     connect_timeout: PositiveFloat = Field(default=5, description="Seconds to connect.")
-    timeout: PositiveFloat = Field(default=15, description="Seconds for a whole delivery, the answer included.")
+    timeout: PositiveFloat = Field(
+        default=15,
+        description="Seconds for a whole delivery, the answer included; "
+        "the system's resolver has its own limit for finding the host.",
+    )
     retry_delay: PositiveFloat = Field(
         default=10, description="Seconds before a delivery that failed is tried again; doubles with each in a row."
     )

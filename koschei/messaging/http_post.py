@@ -131,7 +131,10 @@ def may_connect(address: Address, allowed: Iterable[str]) -> bool:
 
 
 class _Guard(httpcore.NetworkBackend):
-    """Connects to allowed addresses only, and ends everything at the deadline (seconds of the monotonic clock)."""
+    """Connects to allowed addresses only, and ends everything at the deadline (seconds of the monotonic clock).
+
+    Except for finding the host: only the system's resolver can end that, and it does (resolv.conf: timeout, attempts).
+    """
 
     def __init__(self, allowed: Iterable[str], connect_timeout: float) -> None:
         self._allowed = tuple(allowed)
