@@ -12,7 +12,8 @@ from frontend.present import SHOWN_STATES
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Collection
 from koschei.queries import diff
-from koschei.queries.diff import ABSENT, Cursor, Pair
+from koschei.queries.diff import ABSENT, Pair
+from koschei.queries.paging import ByName
 from koschei.rules.states import PackageState
 
 blueprint = Blueprint("diff", __name__)
@@ -33,7 +34,7 @@ class Sides:
         """The page for these states, from its beginning."""
         return url_for("diff.difference", one=self.one.name, two=self.two.name, here=one, there=two, **more)  # type: ignore[arg-type]
 
-    def page_url(self, cursor: Cursor | None) -> str | None:
+    def page_url(self, cursor: ByName | None) -> str | None:
         """The page of the list beside the cursor."""
         if cursor is None:
             return None
@@ -97,7 +98,7 @@ def _asked(argument: str) -> str | None:
     return word or None
 
 
-def _cursor() -> Cursor | None:
+def _cursor() -> ByName | None:
     back = "before" in request.args
     name = request.args.get("before" if back else "after")
-    return None if name is None else Cursor(name, back)
+    return None if name is None else ByName(name, back)

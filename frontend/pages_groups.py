@@ -7,8 +7,9 @@ from flask import Blueprint, render_template, request, url_for
 from frontend import context, package_list, people
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.queries import groups, maintainers
-from koschei.queries.groups import Cursor, Wanted, Whose
+from koschei.queries.groups import Wanted, Whose
 from koschei.queries.packages import SortBy
+from koschei.queries.paging import ByName
 
 blueprint = Blueprint("groups", __name__)
 
@@ -94,10 +95,10 @@ def _whose() -> Whose:
         raise InvalidInputError(f"“{word}” names no kind of group: of is one of {', '.join(Whose)}") from None
 
 
-def _cursor() -> Cursor | None:
+def _cursor() -> ByName | None:
     back = "before" in request.args
     name = request.args.get("before" if back else "after")
-    return None if name is None else Cursor(name, back)
+    return None if name is None else ByName(name, back)
 
 
 def _address(wanted: Wanted, **changes: object) -> str:
@@ -106,5 +107,5 @@ def _address(wanted: Wanted, **changes: object) -> str:
     return url_for("groups.listing", **{**asked, **changes})  # type: ignore[arg-type]
 
 
-def _page_url(wanted: Wanted, cursor: Cursor | None) -> str | None:
+def _page_url(wanted: Wanted, cursor: ByName | None) -> str | None:
     return None if cursor is None else _address(wanted, **{"before" if cursor.back else "after": cursor.name})

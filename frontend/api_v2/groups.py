@@ -14,7 +14,8 @@ from frontend.api_v2.values import Answer, GroupName, Name, Page, Paged, Pattern
 from koschei.model import PackageGroup
 from koschei.queries import groups as queries
 from koschei.queries.api_packages import Wanted
-from koschei.queries.groups import Cursor, Whose
+from koschei.queries.groups import Whose
+from koschei.queries.paging import ByName
 from koschei.rules.states import PackageState
 
 TAG = "Groups"
@@ -53,7 +54,7 @@ def groups(query: GroupQuery) -> GroupPage:
     """List groups, global ones first, by name."""
     values = cursors.decode(query.cursor, "groups", str)
     wanted = queries.Wanted(query.of, query.contains or "")
-    found = queries.page(context.session(), wanted, None if values is None else Cursor(values[0]), query.limit)
+    found = queries.page(context.session(), wanted, None if values is None else ByName(values[0]), query.limit)
     cursor = None if found.after is None else cursors.encode("groups", found.after.name)
     return GroupPage(items=_lines(found.groups), next=cursors.next_address(query, cursor))
 

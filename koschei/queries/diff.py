@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from koschei.queries.paging import ByName, cut
 from koschei.rules.states import PackageState
 
 # None: the package is not in that collection.
@@ -27,14 +28,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """The package beside which a page begins: behind it, or with `back` before it."""
-
-    name: str
-    back: bool = False
-
-
-@dataclass(frozen=True)
 class Difference:
     """How many packages differ in which way, and part of the list of them.
 
@@ -43,8 +36,8 @@ class Difference:
 
     counts: Mapping[Pair, int]
     lines: Sequence[Line] = ()
-    before: Cursor | None = None
-    after: Cursor | None = None
+    before: ByName | None = None
+    after: ByName | None = None
 
 
 # Both packages are read once, for the counts and for the page. A state that is asked for is compared as text, in which
@@ -73,7 +66,7 @@ def difference(
     session: Session,
     collections: tuple[int, int],
     states: tuple[str | None, str | None],
-    cursor: Cursor | None,
+    cursor: ByName | None,
     size: int,
 ) -> Difference:
     """How two collections (by their ids) differ, with a page of the packages that do.
@@ -97,17 +90,14 @@ def difference(
         else:
             lines.append(Line(name, _state(one), _state(two)))
     lines.sort(key=lambda line: line.name, reverse=back)
-    more, lines = len(lines) > size, lines[:size]
-    if back:
-        lines.reverse()
+    lines, before, after = cut(lines, size, cursor)
     if not lines:
         return Difference(counts)
-    has_before, has_after = (more, True) if back else (cursor is not None, more)
     return Difference(
         counts,
         lines,
-        Cursor(lines[0].name, back=True) if has_before else None,
-        Cursor(lines[-1].name) if has_after else None,
+        ByName(lines[0].name, back=True) if before else None,
+        ByName(lines[-1].name) if after else None,
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelation, User
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
+from koschei.queries.paging import ByName, cut
 from koschei.rights import Person, edits_group
 from koschei.rules.states import PackageState
 
@@ -39,14 +40,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """The group beside which a page begins, by its full name: behind it, or with `back` before it."""
-
-    name: str
-    back: bool = False
-
-
-@dataclass(frozen=True)
 class Line:
     """A group in a list. `packages`: members that are not blocked everywhere; `counts`: those that are tracked and not
     blocked, by collection and state; `tracked`: how many those are, None where nobody counted.
@@ -61,11 +54,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Page:
-    """Part of the list; `before` and `after` lead to its neighbours, None where there is none."""
+    """Part of the list; `before` and `after` lead to its neighbours, by full names, None where there is none."""
 
     groups: Sequence[PackageGroup] = field(default=())
-    before: Cursor | None = None
-    after: Cursor | None = None
+    before: ByName | None = None
+    after: ByName | None = None
 
 
 def find(session: Session, full_name: str, *, lock: bool = False) -> PackageGroup | None:
@@ -80,7 +73,7 @@ def count(session: Session, wanted: Wanted) -> int:
     return found
 
 
-def page(session: Session, wanted: Wanted, cursor: Cursor | None, size: int) -> Page:
+def page(session: Session, wanted: Wanted, cursor: ByName | None, size: int) -> Page:
     """The groups beside the cursor (None: the first ones), at most `size`: global ones first, then by name."""
     back = cursor is not None and cursor.back
     key = tuple_(_namespace(), PackageGroup.name)
@@ -89,17 +82,13 @@ def page(session: Session, wanted: Wanted, cursor: Cursor | None, size: int) -> 
         there = tuple_(*_split(cursor.name))
         query = query.where(key < there if back else key > there)
     order = (column.desc() if back else column.asc() for column in (_namespace(), PackageGroup.name))
-    found = list(session.scalars(query.order_by(*order).limit(size + 1)))
-    more, found = len(found) > size, found[:size]
-    if back:
-        found.reverse()
+    found, before, after = cut(session.scalars(query.order_by(*order).limit(size + 1)).all(), size, cursor)
     if not found:
         return Page()
-    has_before, has_after = (more, True) if back else (cursor is not None, more)
     return Page(
         found,
-        Cursor(found[0].full_name, back=True) if has_before else None,
-        Cursor(found[-1].full_name) if has_after else None,
+        ByName(found[0].full_name, back=True) if before else None,
+        ByName(found[-1].full_name) if after else None,
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from koschei.model import ResourceConsumption, StatisticsRefresh, StatisticsTasks
 from koschei.queries.collections import Counts
+from koschei.queries.paging import cut
 from koschei.rules.states import BuildState, PackageState
 
 
@@ -276,18 +277,14 @@ def costs(
     if cursor is not None:
         query = _beside(query, cursor)
     order = (row.seconds.asc(), row.name.desc(), row.arch.desc()) if back else (row.seconds.desc(), row.name, row.arch)
-    found = list(session.scalars(query.order_by(*order).limit(size + 1)))
-    more, found = len(found) > size, found[:size]
-    if back:
-        found.reverse()
+    found, before, after = cut(session.scalars(query.order_by(*order).limit(size + 1)).all(), size, cursor)
     if not found:
         return Costs()
-    has_before, has_after = (more, True) if back else (cursor is not None, more)
     first, last = found[0], found[-1]
     return Costs(
         [Cost(line.arch, line.tasks, line.seconds, line.name) for line in found],
-        Cursor(first.seconds, first.name, first.arch, back=True) if has_before else None,
-        Cursor(last.seconds, last.name, last.arch) if has_after else None,
+        Cursor(first.seconds, first.name, first.arch, back=True) if before else None,
+        Cursor(last.seconds, last.name, last.arch) if after else None,
     )
 
 

@@ -12,7 +12,8 @@ from koschei.audit import Actor
 from koschei.db.engine import Database
 from koschei.model import Environment
 from koschei.queries import groups
-from koschei.queries.groups import Cursor, Wanted, Whose
+from koschei.queries.groups import Wanted, Whose
+from koschei.queries.paging import ByName
 from koschei.rules.states import BuildState, PackageState
 from tests.world import World, filling
 
@@ -50,7 +51,7 @@ def test_pages_hold_every_group_once_in_both_directions_global_ones_first(databa
             assert [group.full_name for group in page.groups] == expected
             back = page.before
         assert back is None
-        assert groups.page(session, Wanted(), Cursor("nobody/nothing"), 2) == groups.Page()
+        assert groups.page(session, Wanted(), ByName("nobody/nothing"), 2) == groups.Page()
 
 
 def test_groups_are_found_by_kind_and_by_a_part_of_their_full_name(database: Database) -> None:
