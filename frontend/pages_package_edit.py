@@ -31,8 +31,7 @@ def edit(name: str) -> ResponseReturnValue:
         wish = form.wish(here.package)
         try:
             with editing.edit() as session:
-                highest = config.frontend.highest_manual_priority
-                rights.check_package_edit(session, editing.someone(), here.package, wish, highest)
+                rights.check_package_edit(session, editing.someone(), here.package.id, wish, config)
                 arches = config.koji_config.build_arches
                 changed = packages.edit(
                     session, editing.actor(), here.package.id, wish, known_arches=arches, now=context.now()
@@ -86,7 +85,8 @@ def rebuild(name: str) -> ResponseReturnValue:
     here = _here(name)
 
     def ask(session: Session) -> None:
-        requests.rebuild(session, editing.actor(), here.package.id, context.frontend().config, context.now())
+        config, now = context.frontend().config, context.now()
+        requests.rebuild(session, editing.actor(), editing.someone(), here.package.id, config, now)
 
     return editing.press(ask, "It is built next, as soon as Koji's load and the limits allow", **_page_of(here))
 

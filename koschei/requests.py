@@ -16,7 +16,7 @@ from koschei.config import Config
 from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build, Package
-from koschei.packages import HIGHEST_PRIORITY
+from koschei.rights import Person, highest_manual_priority
 from koschei.rules.states import BuildState
 from koschei.transitions import lock_packages
 
@@ -74,11 +74,12 @@ def resolve(session: Session, actor: Actor, packages: Iterable[Package]) -> Aske
     return Asked(tuple(waiting), tuple(messages), tuple(left_out))
 
 
-def rebuild(session: Session, actor: Actor, package_id: int, config: Config, now: datetime) -> str:
+def rebuild(session: Session, actor: Actor, person: Person, package_id: int, config: Config, now: datetime) -> str:
     """Have a package built before all that only became due; returns the audit message.
 
-    Its manual priority is raised as far as that takes; the build resets it. Limits hold as for every other build.
-    Raises NotFoundError, and InvalidInputError when it cannot be built now, or is first already.
+    Its manual priority is raised as far as that takes, and this person may; the build resets it. Limits hold as for
+    every other build. Raises NotFoundError, and InvalidInputError when it cannot be built now, cannot be put first, or
+    is first already.
     """
     package = next(iter(lock_packages(session, [package_id])), None)
     if package is None:
@@ -95,15 +96,21 @@ def rebuild(session: Session, actor: Actor, package_id: int, config: Config, now
             f"{title} is among the first to be built already: its priority is {found.priority.total:.0f}"
         )
     before = package.manual_priority
-    if before + missing > HIGHEST_PRIORITY:
-        raise InvalidInputError(
-            f"{title} cannot be put first: it takes a manual priority of {before + missing}, and {HIGHEST_PRIORITY} is "
-            f"the highest. Its static priority is {package.static_priority}; those who administer can raise that"
-        )
+    _check_within_bounds(title, before + missing, package.static_priority, highest_manual_priority(person, config))
     package.manual_priority = before + missing
     wake(session, "scheduler")
     message = f"{title}: rebuild requested, manual priority changed from {before} to {package.manual_priority}"
     return audit.record(session, actor, message, base_id=package.base_id)
+
+
+def _check_within_bounds(title: str, needed: int, static: int, highest: int) -> None:
+    if needed <= highest:
+        return
+    off = f"Its static priority of {static} puts it off: ask" if static < 0 else "Ask"
+    raise InvalidInputError(
+        f"{title} cannot be put first: it takes a manual priority of {needed}, and {highest} is the highest that you "
+        f"may give. {off} people who administer Koschei"
+    )
 
 
 def unanswered(session: Session, package_ids: Sequence[int]) -> int:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, exists, select, true
 from sqlalchemy.orm import Session
 
+from koschei.config import Config
 from koschei.errors import NotAllowedError
-from koschei.model import GroupACL, Package, PackageGroup
-from koschei.packages import Edit
+from koschei.model import GroupACL, PackageGroup
+from koschei.packages import HIGHEST_PRIORITY, Edit
 from koschei.queries import maintainers
+from koschei.transitions import lock_packages
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,18 @@ def may_edit_group(session: Session, group_id: int, person: Person) -> bool:
     return session.scalar(select(PackageGroup.id).where(PackageGroup.id == group_id, edits_group(person))) is not None
 
 
-def check_package_edit(session: Session, person: Person, package: Package, wish: Edit, highest: int) -> None:
+def highest_manual_priority(person: Person, config: Config) -> int:
+    """The highest manual priority that this person may give a package, or change."""
+    return HIGHEST_PRIORITY if person.admin else config.frontend.highest_manual_priority
+
+
+def check_package_edit(session: Session, person: Person, package_id: int, wish: Edit, config: Config) -> None:
     """Raise NotAllowedError, with who may, when the wish is more than this person may change about the package.
 
-    `highest`: frontend.highest_manual_priority; a manual priority that is not from 0 to that is the error's field.
+    The package is locked, so that it is judged as it is changed; one that is gone is not.
     """
-    if person.admin:
+    package = next(iter(lock_packages(session, [package_id])), None)
+    if person.admin or package is None:
         return
     if wish.static_priority is not None:
         raise NotAllowedError("Only people who administer Koschei may change static priorities. Nothing was changed.")
@@ -52,6 +60,13 @@ def check_package_edit(session: Session, person: Person, package: Package, wish:
         raise NotAllowedError(
             f"Only the maintainers of {package.name}, and people who administer Koschei, may change this. "
             "Nothing was changed."
+        )
+    highest = highest_manual_priority(person, config)
+    if wish.manual_priority is not None and package.manual_priority > highest:
+        raise NotAllowedError(
+            f"People who administer Koschei have set it to {package.manual_priority}, above {highest}, the most for "
+            "others: only they may change that",
+            field="manual_priority",
         )
     if wish.manual_priority is not None and not 0 <= wish.manual_priority <= highest:
         raise NotAllowedError(

@@ -18,6 +18,7 @@ from koschei.db.notify import Listener
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build, Collection, Environment, LogEntry, Package
 from koschei.resolution import eligible
+from koschei.rights import Person
 from koschei.rules.states import BuildState
 from tests.support import wait_for_a_waiter
 from tests.world import NOW, filling
@@ -226,17 +227,41 @@ def test_exactly_those_are_asked_for_that_the_resolver_looks_at(
 # Building
 
 
-def test_a_package_that_no_priority_puts_first_is_not_rebuilt(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("admin", "static", "words"),
+    [
+        (
+            True,
+            -(2**31 - 1),
+            "2147483647 is the highest that you may give. Its static priority of -2147483647 puts it off",
+        ),
+        (
+            False,
+            -50000,
+            "10000 is the highest that you may give. Its static priority of -50000 puts it off: ask people",
+        ),
+    ],
+)
+def test_nobody_puts_a_package_first_with_more_than_the_highest_priority_that_one_may_give(
+    database: Database, admin: bool, static: int, words: str
+) -> None:
     with database.begin() as session:
         bar = named(session, "bar")
-        bar.resolved, bar.static_priority = True, -(2**31 - 1)
+        bar.resolved, bar.static_priority = True, static
         session.flush()
-        with pytest.raises(
-            InvalidInputError, match=r"cannot be put first.* 2147483647 is the highest.*static priority"
-        ):
-            requests.rebuild(session, ALICE, bar.id, Config(), NOW)
+        with pytest.raises(InvalidInputError, match=f"cannot be put first.*{words}"):
+            requests.rebuild(session, ALICE, Person(1, "alice", admin), bar.id, Config(), NOW)
         assert bar.manual_priority == 0
         assert on_record(session) == []
+
+
+def test_who_administers_has_a_package_built_that_was_put_off(database: Database) -> None:
+    with database.begin() as session:
+        bar = named(session, "bar")
+        bar.resolved, bar.static_priority = True, -50000
+        session.flush()
+        requests.rebuild(session, ALICE, Person(1, "alice", admin=True), bar.id, Config(), NOW)
+        assert bar.manual_priority > 50000
 
 
 def test_the_answer_is_waited_for_until_the_resolver_has_given_it(database: Database) -> None:

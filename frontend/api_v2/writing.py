@@ -19,7 +19,7 @@ from frontend.api_v2.values import WHOLE, Answer, Body, Name
 from koschei import groups, packages, requests, rights
 from koschei.errors import InvalidInputError, NotAllowedError, NotFoundError
 from koschei.groups import GroupEdit
-from koschei.model import Package, PackageGroup
+from koschei.model import PackageGroup
 from koschei.packages import Edit
 from koschei.tokens import Scope
 
@@ -46,7 +46,7 @@ class PriorityBody(Body):
 def set_priority(name: str, collection: str, body: PriorityBody) -> Done:
     """Set the manual priority of a package.
 
-    Anybody may, up to `frontend.highest_manual_priority` (10000).
+    Anybody may, up to `frontend.highest_manual_priority` (10000), unless it is higher already.
     """
     return _edit(name, collection, Edit(manual_priority=body.manual))
 
@@ -68,11 +68,9 @@ def set_tracking(name: str, collection: str, body: TrackingBody) -> Done:
 
 def _edit(name: str, collection: str, wish: Edit) -> Done:
     package_id, config, now = lookup.package(name, collection), context.frontend().config, context.now()
-    arches, highest = config.koji_config.build_arches, config.frontend.highest_manual_priority
+    arches = config.koji_config.build_arches
     with edit() as session:
-        row = session.get(Package, package_id)
-        if row is not None:
-            rights.check_package_edit(session, bearer().person, row, wish, highest)
+        rights.check_package_edit(session, bearer().person, package_id, wish, config)
         return Done(messages=packages.edit(session, actor(), package_id, wish, known_arches=arches, now=now))
 
 
@@ -92,11 +90,12 @@ def resolve(name: str, collection: str) -> Done:
 def rebuild(name: str, collection: str) -> Done:
     """Have a package built as soon as Koji's load and the limits allow.
 
-    409 when it cannot be built now, with the reason, or when it is among the first already.
+    409 with the reason when it cannot be built now, when its static priority puts it off too far, or when it is among
+    the first already.
     """
     package_id, config, now = lookup.package(name, collection), context.frontend().config, context.now()
     with edit() as session, conflicts():
-        message = requests.rebuild(session, actor(), package_id, config, now)
+        message = requests.rebuild(session, actor(), bearer().person, package_id, config, now)
     return Done(messages=[message])
 
 

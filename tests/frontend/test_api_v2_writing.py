@@ -122,6 +122,18 @@ def test_packages_are_resolved_and_rebuilt_when_asked(call: Call, database: Data
     assert "it is not tracked" in call("POST", "/packages/new/f44/resolve", status=409)["detail"]
 
 
+def test_what_administrators_decide_with_priorities_stays(call: Call, database: Database) -> None:
+    with database.begin() as session:
+        session.scalars(select(Package).where(Package.name == "abc")).one().static_priority = -50000
+        session.scalars(select(Package).where(Package.name == "theirs")).one().manual_priority = 20000
+    refused = call("POST", "/packages/abc/f44/rebuild", status=409)
+    assert "static priority of -50000 puts it off" in refused["detail"]
+    assert package(database, "abc").manual_priority == 0
+    refused = call("PUT", "/packages/theirs/f44/priority", {"manual": 0}, status=403)
+    assert "have set it to 20000, above 10000" in refused["detail"]
+    assert package(database, "theirs").manual_priority == 20000
+
+
 def test_a_group_is_made_changed_and_deleted(call: Call, client: FlaskClient, database: Database) -> None:
     made = call("POST", "/groups", {"name": "xml", "packages": ["abc", "lost"], "maintainers": ["amy"]}, status=201)
     assert (made["name"], made["location"]) == ("jane/xml", f"{V2}/groups/jane/xml")

@@ -176,6 +176,28 @@ def test_a_form_that_changes_nothing_says_so(login: Login, database: Database) -
     assert log(database) == []
 
 
+def test_a_manual_priority_that_administrators_set_above_the_bound_stays(login: Login, database: Database) -> None:
+    login("root", admin=True).post("/package/bash/edit", {"manual_priority": "20000"})
+    answer = login("maintainer").post("/package/bash/edit", {"manual_priority": "500"})
+    assert answer.status_code == 422
+    assert "People who administer Koschei have set it to 20000, above 10000" in answer.text
+    assert stored(database).manual_priority == 20000
+    login("root", admin=True).post("/package/bash/edit", {"manual_priority": "10000"})
+    login("maintainer").post("/package/bash/edit", {"manual_priority": "500"})
+    assert stored(database).manual_priority == 500
+
+
+def test_what_was_put_off_is_not_rebuilt_with_a_click(login: Login, database: Database) -> None:
+    login("root", admin=True).post("/package/bash/edit", {"static_priority": "-50000"})
+    jack = login("jack")
+    assert jack.post("/package/bash/rebuild").status_code == 303
+    assert "Its static priority of -50000 puts it off: ask people who administer Koschei" in jack.flashes()[-1]
+    assert stored(database).manual_priority == 0
+    root = login("root", admin=True)
+    assert root.post("/package/bash/rebuild").status_code == 303
+    assert stored(database).manual_priority > 50000
+
+
 def test_rebuild_now_makes_it_the_first_to_be_built(login: Login, database: Database) -> None:
     jack = login("jack")
     assert jack.post("/package/bash/rebuild").status_code == 303
