@@ -42,6 +42,7 @@ def prepare(context: Context) -> Callable[[], PassReport]:
 def _submit_one(context: Context, report: PassReport) -> None:
     """Submit the most deserving package that can be submitted; what is in the way of others goes into the report.
 
+    Koji is asked for one build at most, whatever it answers. What is about us and not about a package is raised.
     A collection of which Koji does not tell is left out for the rest of the pass: it may have all the first places.
     """
     tried: set[int] = set()
@@ -65,6 +66,9 @@ def _submit_one(context: Context, report: PassReport) -> None:
         busy += result.obstacle is Obstacle.LOAD
         if result.obstacle is Obstacle.LIMIT:
             break
+        if result.obstacle is Obstacle.KOJI:
+            report.errors.append(f"{candidate.collection}/{candidate.name}: {result.reason}")
+            break  # it might refuse all of them, and each would be spoiled
         if result.obstacle is Obstacle.COLLECTION:
             report.errors.append(f"{candidate.collection}: {result.reason}")
             broken.add(candidate.collection)

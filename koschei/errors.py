@@ -13,7 +13,7 @@
     │   │   └── TablesBusy        a migration did not get its locks
     │   ├── KojiError             Koji
     │   │   ├── KojiOutage        unreachable, offline, or answering with something that is not XML-RPC
-    │   │   ├── KojiAuthError     Koji does not let us in
+    │   │   ├── KojiAuthError     Koji does not let us in, or lets us submit nothing
     │   │   ├── KojiRefusal       Koji understood the request and said no (unknown tag, not allowed, bad argument)
     │   │   └── LostReply         a write may or may not have happened; look before repeating it
     │   ├── RepositoryError       a repository cannot be used
@@ -90,7 +90,7 @@ class KojiOutage(KojiError):  # noqa: N818 - an outage is what it is
 
 
 class KojiAuthError(KojiError):
-    """Koji does not accept our credentials, even in a fresh session."""
+    """Koji does not accept our credentials, even in a fresh session, or lets us submit nothing."""
 
 
 class KojiRefusal(KojiError):  # noqa: N818

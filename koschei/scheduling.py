@@ -130,9 +130,7 @@ def explain(
 def scheduling_facts(
     package: Package, collection: Collection, built_today: int, per_day: int, now: datetime
 ) -> SchedulingFacts:
-    """What the conditions are asked about. A wait has one cause: Koji's fault, or that nothing can be built."""
-    waits = package.retry_after is not None and package.retry_after > now
-    reason = package.scheduler_skip_reason if waits else None
+    """What the conditions are asked about."""
     return SchedulingFacts(
         tracked=package.tracked,
         blocked=package.blocked,
@@ -140,12 +138,12 @@ def scheduling_facts(
         skip_resolution=package.skip_resolution,
         has_running_build=package.running_build_id is not None,
         has_known_build=package.last_build_id is not None,
-        skip_reason=reason,
+        skip_reason=package.scheduler_skip_reason,
         collection=collection.display_name,
         base_resolved=collection.latest_repo_resolved,
         builds_today=built_today,
         builds_per_day_limit=per_day,
-        retry_after=None if reason is not None else package.retry_after,
+        retry_after=package.retry_after,
         now=now,
     )
 

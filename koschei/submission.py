@@ -57,7 +57,7 @@ class Obstacle(StrEnum):
     PACKAGE = "package"  # the package cannot be built now
     LOAD = "load"  # Koji's builders for its architectures are busy
     LIMIT = "limit"  # enough builds are running
-    KOJI = "koji"  # Koji refused, or its answer was lost
+    KOJI = "koji"  # Koji was asked for the build and refused it, or its answer was lost
     COLLECTION = "collection"  # Koji refuses to tell about the collection's tags
 
 
@@ -105,8 +105,10 @@ def submit(
 
     A forced one (a person's) ignores limits, load and priority, but not what makes a build impossible.
     What Koji refuses to tell, or tells nonsense about, is no error: the package waits a while, so that others get their
-    turn. Errors: KojiOutage, KojiAuthError (nothing happened); LostReply never (it is left to `reconcile`).
+    turn. Errors: KojiOutage, KojiAuthError (nothing happened; the next package would meet the same); LostReply never
+    (it is left to `reconcile`).
     """
+    koji_tasks.require_login(koji)
     try:
         plan = _plan(database, koji, config, package_id, now)
     except KojiRefusal as error:
@@ -196,7 +198,11 @@ def _set_aside(
     if not forced:
         wait = timedelta(seconds=config.koji_config.spoiled_retry_delay)
         with database.begin() as session:
-            session.execute(update(Package).where(Package.id == package_id).values(retry_after=now + wait))
+            session.execute(
+                update(Package)
+                .where(Package.id == package_id)
+                .values(scheduler_skip_reason=SkipReason.NOT_TOLD, retry_after=now + wait)
+            )
     log.warning("Koji does not tell what is needed for a build", package=package_id, error=str(error))
     return NotSubmitted(str(error), obstacle)
 
@@ -216,6 +222,8 @@ def _intend(
         if broken:
             return NotSubmitted(broken[0].reason)
         terms = explanation.priority.terms() if explanation.priority else ()
+        if package.scheduler_skip_reason is not None:  # there is a plan, so what was in its way is not any more
+            package.scheduler_skip_reason = package.retry_after = None
         build = Build(
             package_id=package.id,
             state=BuildState.RUNNING,

@@ -7,12 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import koji
 import pytest
 from sqlalchemy import select
 
 from koschei import submission
 from koschei.audit import BACKEND, Actor
-from koschei.errors import KojiOutage, LostReply
+from koschei.errors import KojiAuthError, KojiOutage, LostReply
+from koschei.koji.session import KojiSession
 from koschei.model import Build, Collection, Environment, LogEntry
 from koschei.rules.states import BuildState, SkipReason
 from koschei.submission import NotSubmitted, Obstacle, Submitted
@@ -200,22 +202,54 @@ def test_reconciling_never_takes_a_task_that_another_build_follows(world: KojiWo
     assert [build.task_id for build in world.builds("foo") if not build.real] == [first.task_id]
 
 
+def refuse(patch: pytest.MonkeyPatch, error: koji.GenericError) -> list[str]:
+    """Have Koji refuse all builds; the sources it was asked to build."""
+    asked: list[str] = []
+
+    def refused(_truth: Any, source: str, *_: Any, **__: Any) -> Any:
+        asked.append(source)
+        raise error
+
+    lie(patch, "build", refused)
+    return asked
+
+
 def test_a_refusal_of_koji_is_kept_as_a_spoiled_build_and_makes_the_package_wait(
-    tmp_path: Path, database_url: str
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with koji_world(tmp_path, database_url, SOURCES, task_priority=-5) as world:
-        world.poll()
-        with world.database.begin() as session:
-            collection = session.scalars(select(Collection)).one()
-            collection.latest_repo_id, collection.latest_repo_resolved = 2, True
-        world.set("foo", resolved=True)
-        result = submit(world, "foo")
-        assert isinstance(result, NotSubmitted)
-        assert "only admins may create high-priority tasks" in result.reason
-        build = world.builds("foo")[0]
-        assert (build.state, build.fault_code) == (BuildState.SPOILED, 1004)
-        assert world.package("foo").retry_after is not None
-        assert world.package("foo").last_build_id == world.builds("foo")[-1].id, "it is not counted"
+    refuse(monkeypatch, koji.GenericError("No such channel: nosuch"))
+    result = submit(world, "foo")
+    assert isinstance(result, NotSubmitted)
+    assert "No such channel: nosuch" in result.reason
+    build = world.builds("foo")[0]
+    assert (build.state, build.fault_code) == (BuildState.SPOILED, 1000)
+    assert world.package("foo").retry_after is not None
+    assert world.package("foo").last_build_id == world.builds("foo")[-1].id, "it is not counted"
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_that_we_may_not_submit_is_told_and_leaves_nothing_behind(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch, forced: bool
+) -> None:
+    world.set("foo", manual_priority=500)
+    refuse(monkeypatch, koji.ActionNotAllowed("only admins may create high-priority tasks"))
+    with pytest.raises(KojiAuthError, match="only admins may create high-priority tasks"):
+        submit(world, "foo", forced=forced)
+    assert [build for build in world.builds("foo") if not build.real] == []
+    package = world.package("foo")
+    assert (package.running_build_id, package.retry_after, package.spoiled_in_a_row) == (None, None, 0)
+    assert package.manual_priority == 500
+
+
+def test_without_a_login_koji_is_asked_nothing(world: KojiWorld) -> None:
+    config = world.config.koji_config.model_copy(update={"login_method": "logout", "login_args": {}})
+    world.hub.calls.clear()
+    with KojiSession(config) as nobody, pytest.raises(KojiAuthError, match=r"koji_config\.login_method"):
+        submission.submit(
+            world.database, nobody, world.config, world.package("foo").id, actor=BACKEND, now=world.now, forced=False
+        )
+    assert world.hub.calls.requests == 0
+    assert [build for build in world.builds("foo") if not build.real] == []
 
 
 def reconcile(world: KojiWorld) -> int:
@@ -225,13 +259,24 @@ def reconcile(world: KojiWorld) -> int:
 def test_a_collection_whose_tag_koji_does_not_know_is_an_obstacle_and_no_error(world: KojiWorld) -> None:
     with world.database.begin() as session:
         session.scalars(select(Collection)).one().dest_tag = "nosuch"
+    world.set("foo", scheduler_skip_reason=SkipReason.NO_ARCH, retry_after=world.now - timedelta(hours=1))
     result = submit(world, "foo", forced=False)
     assert isinstance(result, NotSubmitted)
     assert result.obstacle is Obstacle.COLLECTION
     assert "nosuch" in result.reason
-    assert world.package("foo").retry_after == world.now + timedelta(
-        seconds=world.config.koji_config.spoiled_retry_delay
-    )
+    package = world.package("foo")
+    assert package.retry_after == world.now + timedelta(seconds=world.config.koji_config.spoiled_retry_delay)
+    assert package.scheduler_skip_reason is SkipReason.NOT_TOLD, "no build of it was spoiled"
+
+
+def test_what_was_in_the_way_of_a_build_is_forgotten_once_it_is_submitted(world: KojiWorld) -> None:
+    world.set("foo", scheduler_skip_reason=SkipReason.NO_ARCH, retry_after=world.now + timedelta(hours=20))
+    assert isinstance(submit(world, "foo"), Submitted)
+    assert (world.package("foo").scheduler_skip_reason, world.package("foo").retry_after) == (None, None)
+    spoiled = world.now + timedelta(minutes=20)
+    world.set("bar", retry_after=spoiled)
+    assert isinstance(submit(world, "bar"), Submitted)
+    assert world.package("bar").retry_after == spoiled, "nothing else was in the way"
 
 
 def test_nonsense_about_a_package_has_it_wait_so_that_others_get_their_turn(

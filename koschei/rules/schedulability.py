@@ -18,7 +18,8 @@ class SchedulingFacts:
 
     `collection` is the display name; `base_resolved` whether its base buildroot can be installed (None: not tried);
     `resolved` the same of the package's build dependencies. `builds_today` counts its scratch builds of the last 24 h.
-    `retry_after`: not before this moment, because Koji spoiled the last build (None: no such limit). Times are aware.
+    `retry_after`: not before this moment (None: no such limit), for `skip_reason`, or without one because Koji spoiled
+    the last build. Times are aware.
     """
 
     tracked: bool
@@ -34,6 +35,10 @@ class SchedulingFacts:
     builds_per_day_limit: int
     retry_after: datetime | None
     now: datetime
+
+    def waits(self, reason: SkipReason | None) -> bool:
+        """Whether the package waits at present, for this reason (None: Koji spoiled its last build)."""
+        return self.retry_after is not None and self.now < self.retry_after and self.skip_reason is reason
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,13 @@ class Condition:
 
 
 def conditions(facts: SchedulingFacts) -> tuple[Condition, ...]:
-    """Every precondition, in the order in which people are told about them."""
-    return tuple(check(facts) for check in CHECKS)
+    """Every precondition of which something is known, in the order in which people are told about them."""
+    return tuple(condition for check in CHECKS if (condition := check(facts)) is not None)
 
 
 def schedulable(facts: SchedulingFacts) -> bool:
     """Whether the package may be built now (if its priority is high enough)."""
-    return all(check(facts).holds for check in CHECKS)
+    return all(condition.holds for condition in conditions(facts))
 
 
 def skip_reasons(facts: SchedulingFacts) -> tuple[str, ...]:
@@ -73,8 +78,8 @@ def _condition(name: str, holds: bool, text: str, reason: str, remedy: str) -> C
 def _has_srpm(facts: SchedulingFacts) -> Condition:
     return _condition(
         "srpm",
-        facts.skip_reason != SkipReason.NO_SRPM,
-        "Koji has a source package to build",
+        not facts.waits(SkipReason.NO_SRPM),
+        "Koji was not found to lack its source package",
         "No suitable SRPM was found",
         "Looked for again when Koji has a new build of the package",
     )
@@ -83,8 +88,8 @@ def _has_srpm(facts: SchedulingFacts) -> Condition:
 def _has_arch(facts: SchedulingFacts) -> Condition:
     return _condition(
         "arch",
-        facts.skip_reason != SkipReason.NO_ARCH,
-        "It can be built on an architecture that is in use",
+        not facts.waits(SkipReason.NO_ARCH),
+        "No architecture was found to be in its way",
         "No build architecture allowed for SRPM",
         "Looked at again when the package has a new build or its architectures are changed",
     )
@@ -116,24 +121,44 @@ def _is_not_running(facts: SchedulingFacts) -> Condition:
     )
 
 
-def _is_resolvable(facts: SchedulingFacts) -> Condition:
+def _is_resolvable(facts: SchedulingFacts) -> Condition | None:
+    """Nothing is said of an answer that nobody has."""
+    if facts.resolved is None:
+        return None
+    hindrances = _hindrances(facts)
     return _condition(
         "resolvable",
-        facts.resolved is not False,
-        "Its build dependencies can be installed",
+        facts.resolved,
+        "Its build dependencies could be installed when they were last looked at"
+        if hindrances
+        else "Its build dependencies can be installed",
         "Package dependencies are not resolvable",
-        "Tried again in every new repository",
+        f"Looked at again once {hindrances}" if hindrances else "Tried again in every new repository",
     )
 
 
 def _was_resolved(facts: SchedulingFacts) -> Condition:
+    hindrances = _hindrances(facts)
     return _condition(
         "resolution_known",
         facts.resolved is not None or facts.skip_resolution,
-        "Its build dependencies were looked at, or need not be",
+        "Its build dependencies need not be looked at"
+        if facts.skip_resolution
+        else "Its build dependencies were looked at",
         "Package dependencies were not resolved yet",
-        "The resolver will look at them shortly",
+        f"Looked at once {hindrances}" if hindrances else "The resolver will look at them shortly",
     )
+
+
+def _hindrances(facts: SchedulingFacts) -> str:
+    """What must change before the resolver looks at the package; empty when it does so by itself."""
+    missing = (
+        (not facts.tracked, "it is tracked"),
+        (facts.blocked, "Koji does not block it"),
+        (not facts.has_known_build, "a build of it is known"),
+        (not facts.base_resolved, "the base buildroot can be installed"),
+    )
+    return " and ".join(words for lacks, words in missing if lacks)
 
 
 def _has_known_build(facts: SchedulingFacts) -> Condition:
@@ -146,10 +171,12 @@ def _has_known_build(facts: SchedulingFacts) -> Condition:
     )
 
 
-def _base_is_resolvable(facts: SchedulingFacts) -> Condition:
+def _base_is_resolvable(facts: SchedulingFacts) -> Condition | None:
+    if facts.base_resolved is None:
+        return None
     return _condition(
         "base_resolvable",
-        facts.base_resolved is not False,
+        facts.base_resolved,
         f"The base buildroot of {facts.collection} can be installed",
         f"Base buildroot for {facts.collection} is not resolvable",
         "Tried again in every new repository",
@@ -177,18 +204,20 @@ def _is_within_daily_limit(facts: SchedulingFacts) -> Condition:
 
 
 def _is_not_backing_off(facts: SchedulingFacts) -> Condition:
-    retry = facts.retry_after
-    moment = retry.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if retry else ""
+    moment = facts.retry_after.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if facts.retry_after else ""
+    kept_back = facts.waits(SkipReason.NOT_TOLD)
     return _condition(
-        "spoiled_back_off",
-        retry is None or facts.now >= retry,
-        "No wait is due to a build that Koji spoiled",
-        f"Koji spoiled the last build; the next one is not before {moment} UTC",
+        "no_wait",
+        not kept_back and not facts.waits(None),
+        "No wait is due to trouble with Koji",
+        f"Koji did not tell what is needed to build it; it is not asked again before {moment} UTC"
+        if kept_back
+        else f"Koji spoiled the last build; the next one is not before {moment} UTC",
         "Tried again then, by itself",
     )
 
 
-CHECKS: tuple[Callable[[SchedulingFacts], Condition], ...] = (
+CHECKS: tuple[Callable[[SchedulingFacts], Condition | None], ...] = (
     _has_srpm,
     _has_arch,
     _is_tracked,

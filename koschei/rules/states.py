@@ -51,10 +51,12 @@ class CollectionState(StrEnum):
 
 
 class SkipReason(IntEnum):
-    """Why the scheduler could not submit a package; the numbers are stored."""
+    """Why the scheduler could not submit a package: no source, no architecture, Koji did not tell; the numbers are
+    stored."""
 
     NO_SRPM = 1
     NO_ARCH = 2
+    NOT_TOLD = 3
 
 
 def package_state(

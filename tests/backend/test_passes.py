@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import koji
 import pytest
 from sqlalchemy import select, update
 
@@ -19,7 +20,7 @@ from koschei import packages
 from koschei.config import Config
 from koschei.config.schema import PagureConfig
 from koschei.db.locks import LockSpace, trying_lock
-from koschei.errors import DatabaseError, KojiOutage
+from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
 from koschei.model import BasePackage, Build, Collection, Package
 from koschei.rules.states import BuildState, PackageState
 from tests.koji_world import KojiWorld, koji_world, lie, source
@@ -338,6 +339,44 @@ def test_an_outage_ends_the_pass(world: KojiWorld) -> None:
     with pytest.raises(KojiOutage):
         one_pass(world, scheduler.SERVICE)
     assert running(world) == []
+
+
+def test_that_we_may_not_submit_ends_the_pass_and_spoils_no_build(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(world, foo=500, bar=600)
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise koji.ActionNotAllowed("you must be logged in for this operation")
+
+    lie(monkeypatch, "build", refused)
+    world.hub.calls.clear()
+    for asked in (1, 2):
+        with pytest.raises(KojiAuthError, match="you must be logged in"):
+            one_pass(world, scheduler.SERVICE)
+        assert world.hub.calls.count["build"] == asked, "one question a pass"
+    with world.database.begin() as session:
+        assert session.scalars(select(Build).where(~Build.real)).all() == []
+    monkeypatch.undo()
+    assert one_pass(world, scheduler.SERVICE).detail["submitted"] == "bar"
+
+
+def test_a_build_that_koji_refuses_is_told_and_the_next_has_its_turn_in_the_next_pass(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(world, foo=500, bar=600)
+
+    def refused(truth: Any, source: str, *_: Any, **__: Any) -> Any:
+        if "/bar-" in source:
+            raise koji.GenericError("invalid channel policy")
+        return truth()
+
+    lie(monkeypatch, "build", refused)
+    report = one_pass(world, scheduler.SERVICE)
+    assert [error.split(":")[0] for error in report.errors] == ["f43/bar"]
+    assert "invalid channel policy" in report.errors[0]
+    assert (running(world), report.idle) == ([], False)
+    assert one_pass(world, scheduler.SERVICE).detail["submitted"] == "foo"
 
 
 def test_what_a_broken_database_says_ends_the_pass(world: KojiWorld, monkeypatch: pytest.MonkeyPatch) -> None:

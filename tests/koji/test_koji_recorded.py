@@ -100,6 +100,8 @@ def expected_errors(code: int, method: str) -> tuple[type[KojiError], ...]:
         return (KojiOutage,)
     if code in ABOUT_THE_SESSION:
         return (KojiAuthError,) if method != "build" else (KojiError,)
+    if (code, method) == (1004, "build"):
+        return (KojiAuthError,)
     return (KojiRefusal,)
 
 

@@ -128,8 +128,6 @@ def store(database: Database, made: list[Row]) -> None:
 
 def facts(row: Row) -> SchedulingFacts:
     today = sum(1 for real, _, started in row.builds if not real and started > NOW - timedelta(hours=24))
-    # What the scheduler could not submit it tries again when its time has come (koschei.scheduling).
-    waits = row.retry_after is not None and row.retry_after > NOW
     return SchedulingFacts(
         tracked=row.tracked,
         blocked=row.blocked,
@@ -137,7 +135,7 @@ def facts(row: Row) -> SchedulingFacts:
         skip_resolution=row.skip_resolution,
         has_running_build=row.running,
         has_known_build=row.last_started is not None,
-        skip_reason=row.skip_reason if waits else None,
+        skip_reason=row.skip_reason,
         collection="f43",
         base_resolved=row.base_resolved,
         builds_today=today,

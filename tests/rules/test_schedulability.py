@@ -38,11 +38,16 @@ NAMES = [
     "base_resolvable",
     "base_resolution_known",
     "daily_limit",
-    "spoiled_back_off",
+    "no_wait",
 ]
+LATER = NOW + timedelta(minutes=15)
 ONE_OBSTACLE = [
-    ("srpm", {"skip_reason": SkipReason.NO_SRPM}, "No suitable SRPM was found"),
-    ("arch", {"skip_reason": SkipReason.NO_ARCH}, "No build architecture allowed for SRPM"),
+    ("srpm", {"skip_reason": SkipReason.NO_SRPM, "retry_after": LATER}, "No suitable SRPM was found"),
+    (
+        "arch",
+        {"skip_reason": SkipReason.NO_ARCH, "retry_after": LATER},
+        "No build architecture allowed for SRPM",
+    ),
     ("tracked", {"tracked": False}, "Package is not tracked"),
     ("not_blocked", {"blocked": True}, "Package is blocked in koji"),
     ("not_running", {"has_running_build": True}, "Package has a running build"),
@@ -57,9 +62,14 @@ ONE_OBSTACLE = [
         "Package was built 6 times in the last 24 hours; the limit is 6",
     ),
     (
-        "spoiled_back_off",
-        {"retry_after": NOW + timedelta(minutes=15)},
+        "no_wait",
+        {"retry_after": LATER},
         "Koji spoiled the last build; the next one is not before 2026-11-22 09:04 UTC",
+    ),
+    (
+        "no_wait",
+        {"skip_reason": SkipReason.NOT_TOLD, "retry_after": LATER},
+        "Koji did not tell what is needed to build it; it is not asked again before 2026-11-22 09:04 UTC",
     ),
 ]
 any_facts = st.builds(
@@ -104,6 +114,7 @@ def test_reasons_come_in_the_order_of_the_conditions():
     worst = replace(
         READY,
         skip_reason=SkipReason.NO_SRPM,
+        retry_after=LATER,
         tracked=False,
         blocked=True,
         has_running_build=True,
@@ -142,6 +153,56 @@ def test_a_spoiled_build_is_repeated_from_the_moment_on_that_was_set(wait, may):
     assert schedulable(replace(READY, retry_after=NOW + wait)) is may
 
 
+@pytest.mark.parametrize("reason", [None, *SkipReason])
+def test_a_reason_to_wait_ends_with_the_wait(reason):
+    assert schedulable(replace(READY, skip_reason=reason, retry_after=NOW))
+    assert not schedulable(replace(READY, skip_reason=reason, retry_after=LATER))
+
+
+def told(name, **facts):
+    """A condition by its name; None when nothing is said of it."""
+    return {condition.name: condition for condition in conditions(replace(READY, **facts))}.get(name)
+
+
+@given(any_facts)
+def test_what_was_not_looked_at_is_neither_claimed_nor_denied(facts):
+    named = {condition.name: condition for condition in conditions(facts)}
+    assert ("resolvable" in named) is (facts.resolved is not None)
+    assert ("base_resolvable" in named) is (facts.base_resolved is not None)
+    assert named["base_resolution_known"].holds is (facts.base_resolved is not None)
+
+
+def test_what_need_not_be_looked_at_is_not_said_to_have_been():
+    assert told("resolution_known", resolved=None, skip_resolution=True).text == (
+        "Its build dependencies need not be looked at"
+    )
+    assert told("resolution_known").text == "Its build dependencies were looked at"
+
+
+@pytest.mark.parametrize(
+    ("hindrances", "words"),
+    [
+        ({}, "The resolver will look at them shortly"),
+        ({"tracked": False}, "Looked at once it is tracked"),
+        ({"blocked": True}, "Looked at once Koji does not block it"),
+        ({"has_known_build": False}, "Looked at once a build of it is known"),
+        ({"base_resolved": False}, "Looked at once the base buildroot can be installed"),
+        ({"tracked": False, "has_known_build": False}, "Looked at once it is tracked and a build of it is known"),
+    ],
+)
+def test_the_resolver_is_promised_only_to_packages_that_it_looks_at(hindrances, words):
+    assert told("resolution_known", resolved=None, **hindrances).remedy == words
+
+
+def test_an_old_answer_is_told_as_an_old_one():
+    assert told("resolvable").text == "Its build dependencies can be installed"
+    assert told("resolvable", tracked=False).text == (
+        "Its build dependencies could be installed when they were last looked at"
+    )
+    assert told("resolvable", resolved=False).remedy == "Tried again in every new repository"
+    assert told("resolvable", resolved=False, blocked=True).remedy == "Looked at again once Koji does not block it"
+
+
 def test_the_moment_of_the_next_try_is_given_in_utc():
     elsewhere = (NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=9)))
     assert skip_reasons(replace(READY, retry_after=elsewhere))[0].endswith("2026-11-22 09:49 UTC")
@@ -156,8 +217,7 @@ def test_schedulable_is_exactly_no_reason_against_it(facts):
 @given(any_facts)
 def test_the_rule_in_one_expression_agrees(facts):
     expected = (
-        facts.skip_reason is None
-        and facts.tracked
+        facts.tracked
         and not facts.blocked
         and not facts.has_running_build
         and (facts.resolved is True or (facts.resolved is None and facts.skip_resolution))

@@ -99,4 +99,4 @@ def test_messages_know_four_states(state, word):
 
 
 def test_skip_reasons_keep_their_numbers():
-    assert {reason.name: int(reason) for reason in SkipReason} == {"NO_SRPM": 1, "NO_ARCH": 2}
+    assert {reason.name: int(reason) for reason in SkipReason} == {"NO_SRPM": 1, "NO_ARCH": 2, "NOT_TOLD": 3}
