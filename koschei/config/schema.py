@@ -122,7 +122,7 @@ class DependencyConfig(Section):
 
 
 class PriorityConfig(Section):
-    """Weights of the priority formula (docs/priority in the user guide)."""
+    """Weights of the priority formula (Priority in the user guide)."""
 
     newly_added: int = Field(
         default=3000, description="Bonus of a package whose last build cannot be resolved any more."
