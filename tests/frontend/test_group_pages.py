@@ -156,9 +156,10 @@ def test_a_package_shows_its_settings_and_global_groups(client: FlaskClient, dat
     with filling(database) as world:
         f44, f43 = world.collection("f44", order=3), world.collection("f43", order=2)
         f42 = world.collection("f42", order=1)
-        world.package(
+        foo = world.package(
             "foo", f44, manual_priority=500, static_priority=-40, arch_override="x86_64 s390x", needs_resolution=True
         )
+        world.build(foo)
         world.package("foo", f43, tracked=False, needs_resolution=True, resolved=None)
         world.package("foo", f42, arch_override="^i686", skip_resolution=True, resolved=None, needs_resolution=True)
         groups.create(world.session, SOMEBODY, "tools", ["foo"])
