@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from typing import NoReturn, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from flask import Flask, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
 from frontend import people
 from koschei.errors import InvalidInputError, NotAllowedError
@@ -21,6 +22,11 @@ View = TypeVar("View", bound=Callable[..., object])
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # They check tokens, and never look at cookies: nobody else's page can make a browser send one.
 WITH_TOKENS = frozenset({"api_v2"})
+FOREIGN = "This form was sent from another site. Nothing was changed; use the form on this page."
+
+
+class LoginEndedError(NotAllowedError):
+    """A form came from somebody who is not logged in any more."""
 
 
 class Role(StrEnum):
@@ -64,12 +70,27 @@ def local(address: str | None) -> str | None:
 
 def login_address() -> str:
     """Where to log in, and come back to what was asked for, or to the page that its form stands on."""
-    if request.method in READING:
-        back: str | None = request.full_path.rstrip("?")
-    else:
-        origin = urlsplit(request.referrer or "")
-        back = origin.path if origin.netloc == request.host else None
+    back = request.full_path.rstrip("?") if request.method in READING else where_from()
     return url_for("login.login", next=local(back))
+
+
+def where_from() -> str:
+    """The page that the form which was sent stands on, with its query; or the first above it that can be opened."""
+    referrer = _parts(request.referrer)
+    path, query = (referrer.path, referrer.query) if referrer.netloc == request.host else (quote(request.path), "")
+    while not _opens(path):
+        path, query = path.rpartition("/")[0] or "/", ""
+    return urlunsplit(("", "", path, query, ""))
+
+
+def _opens(path: str) -> bool:
+    adapter = current_app.create_url_adapter(request)
+    assert adapter is not None, "there is a request"
+    try:
+        adapter.match(unquote(path), method="GET")
+    except HTTPException:
+        return False
+    return True
 
 
 def install(app: Flask) -> None:
@@ -79,24 +100,35 @@ def install(app: Flask) -> None:
     def check() -> ResponseReturnValue | None:
         if request.endpoint is None or request.blueprint in WITH_TOKENS:
             return None
-        if request.method not in READING:
-            _refuse_foreign_origin()
+        changing = request.method not in READING
+        if changing and sent_from_here() is False:
+            # A form on somebody else's page must not act in a person's name, whatever else protects it.
+            raise InvalidInputError(FOREIGN)
         role = role_of(current_app, request.endpoint)
         if role is Role.ANYONE:
             return None
         person = people.person()
         if person is None:
+            # A form does not follow to the provider, which is not in our policy; and nobody would see what it lost.
+            if changing:
+                raise LoginEndedError("Your login has ended. Nothing was changed; log in again")
             return redirect(login_address())
         if role is Role.ADMIN and not person.admin:
             refuse("Only people who administer Koschei may do this. You are logged in, but not one of them.")
         return None
 
 
-def _refuse_foreign_origin() -> None:
-    """A form on somebody else's page must not act in a person's name, whatever else protects it."""
+def sent_from_here() -> bool | None:
+    """Whether a form was sent from one of our pages; None when the browser does not say."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = site not in (None, "same-origin", "none")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        foreign = True
-    if foreign:
-        raise InvalidInputError("This form was sent from another site. Nothing was changed; use the form on this page.")
+    if site not in (None, "same-origin", "none") or (origin is not None and _parts(origin).netloc != request.host):
+        return False
+    return True if origin is not None or site == "same-origin" else None
+
+
+def _parts(address: str | None) -> SplitResult:
+    """The parts of an address that a browser told; empty ones when it makes no sense."""
+    try:
+        return urlsplit(address or "")
+    except ValueError:
+        return urlsplit("")

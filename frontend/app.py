@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import koschei
 from frontend import (
     access,
+    again,
     api_v1,
     api_v2,
     compression,
@@ -115,6 +116,7 @@ def create_app(
         errors,
         access,
         forms,
+        again,
         navigation,
         notices,
         pages_affected,

@@ -6,13 +6,10 @@ import re
 from typing import Any
 
 from flask import Flask, request
-from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect, FlaskForm
-from flask_wtf.csrf import CSRFError
 from wtforms import Field, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
-from frontend import errors
 from koschei.errors import InvalidInputError
 from koschei.groups import NAME
 from koschei.rules.names import LONGEST_NAME, listed
@@ -20,10 +17,6 @@ from koschei.rules.names import LONGEST_NAME, listed
 LARGEST_FORM = 2**20
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 SEPARATORS = re.compile(r"[\s,]+")
-STALE = (
-    "The form was too old, or was not sent from one of our pages: nothing was changed. "
-    "Go back, reload the page, and send it again."
-)
 
 csrf = CSRFProtect()
 
@@ -85,7 +78,3 @@ def install(app: Flask) -> None:
             raise InvalidInputError("The form has a NUL character in it: nothing was changed")
 
     csrf.init_app(app)
-
-    @app.errorhandler(CSRFError)
-    def stale(_error: CSRFError) -> ResponseReturnValue:
-        return errors.answer(400, STALE)

@@ -6,7 +6,7 @@ from typing import cast
 
 from flask import Flask, get_flashed_messages, request, url_for
 
-from frontend import context
+from frontend import access, context
 from koschei.model import Collection
 
 # (endpoint, its word, the key after `g` that leads there)
@@ -34,9 +34,11 @@ def site() -> str:
 
 
 def come_back() -> str:
-    """The address of this page, for whoever leads back to it; of the overview where this cannot be opened again."""
-    if request.method != "GET" or request.blueprint == "login":
+    """The address of this page, or of that with the form which led here; of the overview where people log in."""
+    if request.blueprint == "login":
         return url_for("overview.overview")
+    if request.method != "GET":
+        return access.where_from()
     return request.full_path if request.query_string else request.path
 
 

@@ -57,7 +57,11 @@ class SettingsForm(forms.Form):
 
 @dataclass(frozen=True)
 class Panel:
-    """What the forms show to this person: `maintains` tells whether the maintainers' settings can be changed."""
+    """What the forms show to this person.
+
+    `maintains`: whether the maintainers' settings can be changed; `sent`: whether the form has what was sent, and not
+    what is stored.
+    """
 
     person: Person
     form: SettingsForm
@@ -65,15 +69,11 @@ class Panel:
     memberships: Sequence[Membership]
     arches: Sequence[str]
     highest: int
-
-    @property
-    def wrong(self) -> bool:
-        """Whether something that was sent makes no sense."""
-        return bool(self.form.errors)
+    sent: bool
 
 
 def panel(row: Package, form: SettingsForm | None = None) -> Panel | None:
-    """The forms for whoever is logged in, else None; `form`: one that was sent and has mistakes."""
+    """The forms for whoever is logged in, else None; `form`: one that was sent, and is not stored."""
     person, session, config = people.person(), context.session(), context.frontend().config
     if person is None:
         return None
@@ -84,4 +84,5 @@ def panel(row: Package, form: SettingsForm | None = None) -> Panel | None:
         memberships.editable(session, person, row.base_id, GROUPS_SHOWN),
         config.koji_config.build_arches,
         config.frontend.highest_manual_priority,
+        form is not None,
     )

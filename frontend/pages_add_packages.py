@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from wtforms import HiddenField, SelectField
 
-from frontend import access, context, editing, forms
+from frontend import access, again, context, editing, forms
 from frontend.access import Role, needs
 from frontend.forms import Names, NamesField
 from koschei import groups, packages, rights
@@ -41,6 +41,7 @@ class GroupError(Exception):
 
 @blueprint.route("/add-packages", methods=["GET", "POST"])
 @needs(Role.USER)
+@again.on_its_page(lambda: _page(AddForm()))
 def add() -> ResponseReturnValue:
     """The form; its address may fill it in, so that a link can be sent: `packages`, `collection`, `group`, `next`."""
     if request.method == "GET":

@@ -12,7 +12,7 @@ from wtforms import BooleanField, Field, StringField
 from wtforms.validators import ValidationError
 from wtforms.widgets import HiddenInput
 
-from frontend import access, context, editing, forms
+from frontend import access, again, context, editing, forms
 from frontend.access import Role, needs
 from frontend.filters import plural
 from frontend.forms import Names, NamesField
@@ -75,6 +75,7 @@ class Difference:
 
 @blueprint.route("/add-group", methods=BOTH)
 @needs(Role.USER)
+@again.on_its_page(lambda: _page(GroupForm()))
 def add() -> ResponseReturnValue:
     """Make a group in one's own namespace; those who administer can make a global one. The address may fill it in."""
     person = editing.someone()
@@ -97,6 +98,7 @@ def add() -> ResponseReturnValue:
 @blueprint.route("/groups/<name>/edit", methods=BOTH)
 @blueprint.route("/groups/<namespace>/<name>/edit", methods=BOTH)
 @needs(Role.MAINTAINER)
+@again.on_its_page(lambda **of: _page(GroupForm(), group=_editable(context.session(), _full_name(**of))))
 def edit(name: str, namespace: str | None = None) -> ResponseReturnValue:
     """Change a group. What somebody else changed since the form was made is shown, and not undone."""
     full_name = _full_name(name, namespace)
@@ -142,7 +144,7 @@ def delete(name: str, namespace: str | None = None) -> ResponseReturnValue:
     return editing.done(f"Group {full_name} deleted.", "groups.listing")
 
 
-def _full_name(name: str, namespace: str | None) -> str:
+def _full_name(name: str, namespace: str | None = None) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from frontend import context, editing, forms, pages_package
+from frontend import again, context, editing, forms, pages_package
 from frontend.access import Role, needs
 from frontend.package_settings import SettingsForm
 from koschei import memberships, packages, requests, rights
@@ -22,6 +22,7 @@ NO_CHANGE = "Nothing was changed: it is like that already"
 
 @blueprint.post("/package/<name>/edit")
 @needs(Role.USER)
+@again.on_its_page(lambda name: _filled_in(_here(name)))
 def edit(name: str) -> ResponseReturnValue:
     """Change settings: manual priority anybody, static ones who administer, the others maintainers."""
     here = _here(name)
@@ -105,6 +106,10 @@ def _here(name: str) -> Somewhere:
     if not found:
         raise NotFoundError(f"There is no package “{name}” in that collection")
     return found[0]
+
+
+def _filled_in(here: Somewhere) -> str:
+    return pages_package.page(here, SettingsForm(obj=here.package))
 
 
 def _page_of(here: Somewhere) -> dict[str, str]:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, SelectChoice, SelectField, StringField
 
-from frontend import context, editing, forms
+from frontend import again, context, editing, forms
 from frontend.access import Role, needs
 from koschei import tokens
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
@@ -49,6 +49,7 @@ def listing() -> ResponseReturnValue:
 
 @blueprint.post("/tokens")
 @needs(Role.USER)
+@again.on_its_page(lambda: _page(TokenForm()))
 def make() -> ResponseReturnValue:
     """Make a token, and show it this once."""
     form = TokenForm()

@@ -186,6 +186,38 @@ def test_an_administrator_decides_and_sees_who_did_what(page: Page, address: str
 
 
 @pytest.mark.slow
+def test_whose_login_ends_while_typing_loses_nothing(browser: Browser, address: str) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.set_default_timeout(15_000)
+    page.goto(f"{address}/package/aardvark?collection=f45")
+    log_in(page, "jane")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Resolve now").click()
+    expect(page.get_by_role("heading", name="Your login has ended")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Log in again").click()
+    page.locator("input[name=sub]").fill("jane")
+    page.get_by_role("button", name="Authorize").click()
+    page.wait_for_url("**/package/aardvark?collection=f45")
+    page.get_by_role("button", name="Resolve now").click()
+    said(page, "Its build dependencies will be looked at")
+
+    page.goto(f"{address}/groups/journeys/edit")
+    page.get_by_label("Packages", exact=True).fill("aardvark\nbadger")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Save group").click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Log in again").click()
+    other = opened.value
+    other.locator("input[name=sub]").fill("jane")
+    other.get_by_role("button", name="Authorize").click()
+    other.wait_for_url("**/groups/journeys/edit")
+    page.get_by_role("button", name="Go on").click()
+    assert page.get_by_label("Packages", exact=True).input_value().split() == ["aardvark", "badger"]
+    page.get_by_role("button", name="Save group").click()
+    said(page, "it has 2 packages")
+
+
+@pytest.mark.slow
 def test_pages_for_people_who_are_logged_in_are_accessible(browser: Browser, address: str) -> None:
     axe = Axe()
     wrong: list[str] = []
