@@ -100,6 +100,10 @@ def sparkline(values: Sequence[int], width: int = 120, height: int = 24) -> str:
     return " ".join(f"{i * step:.1f},{height - 2 - inner * (value - low) / span:.1f}" for i, value in enumerate(values))
 
 
+# Fewer builds are seen as well in the list below the chart.
+FEWEST_BARS = 5
+
+
 @dataclass(frozen=True)
 class Bar:
     """A build in the chart of a package's history."""
@@ -108,16 +112,24 @@ class Bar:
     x: float
     y: float
     height: float
+    took: timedelta
+
+    @property
+    def word(self) -> str:
+        """How the build ended."""
+        return self.build.state.word
 
 
-def history_chart(builds: Sequence[Build], now: datetime, height: int = 48, step: int = 14) -> list[Bar]:
-    """Builds from oldest to newest; the taller, the longer they took."""
-    ended = [(build, ((build.finished or now) - build.started).total_seconds()) for build in reversed(builds)]
-    longest = max((seconds for _, seconds in ended), default=0) or 1
+def history_chart(builds: Sequence[Build], now: datetime, height: int = 48, step: int = 22) -> list[Bar]:
+    """Builds from oldest to newest; the taller, the longer they took. None when there are few."""
+    if len(builds) < FEWEST_BARS:
+        return []
+    ended = [(build, max(build_duration(build, now), timedelta(0))) for build in reversed(builds)]
+    longest = max(took for _, took in ended) or timedelta(1)
     bars = []
-    for position, (build, seconds) in enumerate(ended):
-        tall = max(5.0, height * max(seconds, 0) / longest)
-        bars.append(Bar(build, position * step, round(height - tall, 1), round(tall, 1)))
+    for position, (build, took) in enumerate(ended):
+        tall = max(5.0, height * (took / longest))
+        bars.append(Bar(build, position * step, round(height - tall, 1), round(tall, 1), took))
     return bars
 
 

@@ -162,6 +162,17 @@ def spoiled(world: World, collection: Collection) -> None:
     """A package whose last builds Koji spoiled."""
     package = world.package("kernel", collection, spoiled_in_a_row=2, retry_after=ago(-0.7), manual_priority=500)
     world.build(package, COMPLETE, 400, "6.17.1-300.fc44", real=True, tasks=GOOD, minutes=300)
+    for weeks, state in enumerate((COMPLETE, FAILED, FAILED, COMPLETE, COMPLETE, COMPLETE), 3):
+        evr = f"6.17.0-{300 - weeks}.fc44"
+        world.build(
+            package,
+            state,
+            weeks * 168,
+            evr,
+            real=True,
+            tasks=GOOD if state is COMPLETE else BAD,
+            minutes=240 + 17 * (weeks % 4),
+        )
     for hours in (3, 1):
         world.build(
             package,

@@ -75,6 +75,23 @@ def test_a_package_that_is_not_tracked_leads_to_where_it_is(
     assert '<option selected value="f44">' in form
 
 
+def test_the_chart_of_its_builds_says_what_it_shows(client: FlaskClient, database: Database) -> None:
+    with filling(database) as world:
+        package = world.package("bash", world.collection())
+        for number, state in enumerate((COMPLETE, FAILED, COMPLETE, BuildState.CANCELED)):
+            world.build(package, state, 100 + number, minutes=30)
+    assert "<figure" not in client.get("/package/bash").text
+    with filling(database) as world:
+        world.build(package, FAILED, 120, minutes=90)
+    page = client.get("/package/bash").text
+    chart = page[page.index("<figure") : page.index("</figure>")]
+    assert "The 5 builds below, oldest first: the taller, the longer one took (1 h 30 min at the most)" in text(chart)
+    assert 'aria-label="failed 1 h 30 min, canceled 30 min, complete 30 min, failed 30 min, complete 30 min"' in chart
+    assert re.findall(r'<use href="#i-(\w+)" x=', chart) == ["failing", "inconclusive", "ok", "failing", "ok"]
+    legend = chart[chart.index('class="legend"') :]
+    assert re.findall(r"</svg>(\w+)</span>", legend) == ["failed", "canceled", "complete"]
+
+
 def test_when_it_is_built_next_is_a_moment_that_stays_true(client: FlaskClient, bash: None) -> None:
     page = client.get("/package/bash").text
     assert re.search(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,11 +37,19 @@ def test_a_sparkline_stays_in_its_box(values: list[int]) -> None:
 def test_builds_in_the_chart_go_from_old_to_new_and_are_as_tall_as_long() -> None:
     builds = [
         Build(state=BuildState.COMPLETE, started=ago(hours), finished=ago(hours - took))
-        for hours, took in ((10, 1), (20, 4), (30, 2))
+        for hours, took in ((10, 1), (20, 4), (30, 2), (40, 0), (50, 4))
     ]
     bars = present.history_chart(builds, NOW)
     assert [bar.build for bar in bars] == builds[::-1]
-    assert [bar.height for bar in bars] == [24, 48, 12]
+    assert [bar.height for bar in bars] == [48, 5, 24, 48, 12]
+    assert max(bar.took for bar in bars) == timedelta(hours=4)
+
+
+def test_a_few_builds_need_no_chart() -> None:
+    builds = [Build(state=BuildState.COMPLETE, started=ago(hours), finished=ago(hours - 1)) for hours in range(2, 6)]
+    assert present.history_chart(builds, NOW) == []
+    at_once = [Build(state=BuildState.COMPLETE, started=NOW, finished=NOW)] * 5
+    assert {bar.height for bar in present.history_chart(at_once, NOW)} == {5}
 
 
 def test_a_link_to_another_service_is_left_out_when_it_needs_what_is_missing() -> None:
