@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from urllib.parse import urlencode
 
-from flask import Flask, Response, current_app, g, render_template, request
+from flask import Flask, Response, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -40,6 +41,8 @@ CHOOSING = frozenset(
 # Where the address of a page names the collections that people look at, and not what the page itself is about.
 REMEMBERING = CHOOSING - {"package.detail", "affected.affected"}
 COOKIE = "collection"
+# What the header's chooser adds to its links: it alone has the browser remember. Other links choose for one page.
+REMEMBER = "remember"
 YEAR = timedelta(days=365)
 LONGEST_CHOICE = 500
 # What can be shown, and done, before there is any collection: everything else says how to make one.
@@ -146,19 +149,28 @@ def _remembered(every: list[Collection]) -> str | None:
     return word if word and known.issuperset(word.split(",")) else None
 
 
-def _remember(response: Response) -> None:
-    """Have the browser keep the choice that the address of this list made; an empty one makes it forget."""
-    if request.endpoint not in CHOOSING or "choice" not in g:
-        return
-    response.vary.add("Cookie")
-    word, remembered = request.args.get("collection"), request.cookies.get(COOKIE)
-    if word is None or word == remembered or response.status_code != 200:
-        return
+def this_page(without: Iterable[str], **more: str) -> str:
+    """The address of this page with all that it asks for but some arguments, and with some more."""
+    # What people write into an address is only ever put behind its question mark.
+    path = url_for(request.endpoint or "", **{**(request.view_args or {}), "collection": None})
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name not in without]
+    query = urlencode([*asked, *more.items()])
+    return f"{path}?{query}" if query else path
+
+
+def _remember() -> ResponseReturnValue:
+    """Have the browser keep the choice that was made in the header, or forget it for an empty one.
+
+    It is led on to an address that does not do the same to whoever it is sent to.
+    """
+    choice()  # or it says that there is no such collection
+    word = request.args["collection"]
+    response = redirect(this_page((REMEMBER,) if word else (REMEMBER, "collection")), 303)
     if not word:
-        if remembered is not None:
-            response.delete_cookie(COOKIE, samesite="Lax", httponly=True, secure=request.is_secure)
+        response.delete_cookie(COOKIE, samesite="Lax", httponly=True, secure=request.is_secure)
     elif request.endpoint in REMEMBERING and len(word) <= LONGEST_CHOICE:
         response.set_cookie(COOKIE, word, max_age=YEAR, samesite="Lax", httponly=True, secure=request.is_secure)
+    return response
 
 
 def surroundings(about: Iterable[Collection] | None = None) -> Surroundings:
@@ -182,6 +194,8 @@ def install(app: Flask, made_with: Frontend) -> None:
             raise InvalidInputError("The address has a NUL character in it")
         if not choice().every and request.blueprint not in NEEDING_NONE:
             return render_template("empty.html", around=surroundings())
+        if request.endpoint in CHOOSING and {REMEMBER, "collection"} <= request.args.keys():
+            return _remember()
         return None
 
     @app.url_defaults
@@ -195,7 +209,8 @@ def install(app: Flask, made_with: Frontend) -> None:
         if request.endpoint != "static":
             # And without validators: times, pulses and the reader's name make each page another one.
             response.headers.setdefault("Cache-Control", "no-cache")
-            _remember(response)
+            if request.endpoint in CHOOSING and "choice" in g:
+                response.vary.add("Cookie")
         return response
 
 

@@ -17,6 +17,8 @@ MAIN_PAGES = (
     ("stats.stats", "Statistics", "s"),
     ("docs.documentation", "Documentation", "d"),
 )
+# Pages that are about a collection, or all of them, by their path.
+OF_COLLECTIONS = frozenset({"collections.detail", "collections.listing"})
 MY_PAGES = (("add_packages.add", "Add packages"), ("tokens.listing", "API tokens"))
 KEYS = (
     ("/", "search for a package"),
@@ -48,17 +50,24 @@ def messages() -> list[tuple[str, str]]:
 
 
 def chooser(collection: Collection | None) -> str:
-    """This page (or the overview) for one collection, or for all: an empty name, which also ends what is remembered."""
+    """Where the chooser leads to: this page for one collection, or for all (an empty name).
+
+    From the page of a collection to that of the other; from what is about none to the overview.
+    """
+    if request.endpoint in OF_COLLECTIONS:
+        return url_for("collections.detail", name=collection.name) if collection else url_for("collections.listing")
     name = collection.name if collection else ""
     if request.endpoint not in context.CHOOSING:
-        return url_for("overview.overview", collection=name)
-    kept = {k: v for k, v in request.args.items(multi=False) if k not in (*context.CURSOR_ARGUMENTS, "collection")}
-    return url_for(request.endpoint, **{**(request.view_args or {}), **kept, "collection": name})
+        return url_for("overview.overview", collection=name, **{context.REMEMBER: "1"})  # type: ignore[arg-type]
+    remembered = {context.REMEMBER: "1"} if not name or request.endpoint in context.REMEMBERING else {}
+    return context.this_page((*context.CURSOR_ARGUMENTS, "collection", context.REMEMBER), collection=name, **remembered)
 
 
 def chooser_marks(collection: Collection | None, here: object = None) -> bool:
     """Whether the page is about this collection alone (None: about all); `here` is a package in its collection."""
     choice = context.choice()
+    if request.endpoint in OF_COLLECTIONS:
+        return (request.view_args or {}).get("name") == (collection.name if collection else None)
     if request.endpoint not in context.CHOOSING:
         return False
     if isinstance(place := getattr(here, "collection", None), Collection):

@@ -142,9 +142,12 @@ def _outside(endpoint: str, **values: object) -> str:
 
 
 def feed_link() -> str | None:
-    """The feed of this page; None when it has none."""
+    """The feed of this page, of the collections that it is about; None when it has none. A package's is of all."""
     feed = FEEDS.get(request.endpoint or "")
-    return None if feed is None else url_for(feed, **(request.view_args or {}))
+    if feed is None:
+        return None
+    word = context.choice().word if request.endpoint in context.REMEMBERING else None
+    return url_for(feed, **{**(request.view_args or {}), "collection": word})
 
 
 def install(app: Flask) -> None:

@@ -161,3 +161,16 @@ def test_it_needs_few_queries(filled: Database, client: FlaskClient) -> None:
         with counting(filled) as statements:
             client.get(address)
         assert len(statements) <= 8
+
+
+def test_a_page_names_the_feed_of_the_collections_that_it_shows(filled: Database, client: FlaskClient) -> None:
+    for address, feed in (
+        ("/", "/feed.atom"),
+        ("/?collection=f43", "/feed.atom?collection=f43"),
+        ("/groups/toolchain?collection=f43", "/groups/toolchain/feed.atom?collection=f43"),
+        ("/package/gcc?collection=f43", "/package/gcc/feed.atom"),
+        ("/collection/f43", "/collection/f43/feed.atom"),
+    ):
+        page = client.get(address).text
+        assert page.count(f'href="{feed}"') == 2, address
+        assert client.get(feed).status_code == 200
