@@ -13,7 +13,7 @@ from koschei.queries.changes import like_pattern
 
 @dataclass(frozen=True)
 class Found:
-    """`exact`: there is a package of just this name. `more`: there are more names than were asked for."""
+    """`exact`: there is one package of just this name, but for capitals. `more`: there are more than were asked for."""
 
     names: tuple[str, ...]
     exact: bool = False
@@ -39,6 +39,9 @@ def search(session: Session, term: str, limit: int) -> Found:
         .limit(limit + 1)
     )
     names = tuple(session.scalars(query))
+    same = [name for name in names if name.lower() == term.lower()]
+    if len(same) == 1:
+        return Found((same[0],), exact=True)
     return Found(names[:limit], more=len(names) > limit)
 
 

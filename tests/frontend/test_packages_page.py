@@ -6,10 +6,13 @@ import re
 from itertools import product
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 
 from koschei.db.engine import Database
 from koschei.rules.states import BuildState, PackageState
+from tests.frontend.browsing import serving
 from tests.frontend.sample import fill
 from tests.world import ago, filling
 
@@ -251,3 +254,27 @@ def test_pages_of_names_with_a_part_lead_to_each_other(app_of_small_pages: Flask
 def test_a_list_that_is_sorted_by_an_old_word_says_so(client: FlaskClient, some: None) -> None:
     page = client.get("/packages?order_by=task_id").text
     assert re.search(r'aria-sort="descending"><a href="[^"]*order_by=-started"[^>]*>Last build', page)
+
+
+@pytest.mark.slow
+def test_on_a_phone_a_list_is_sorted_by_chips_and_nothing_unseen_takes_the_focus(
+    app: Flask, some: None, browser: Browser
+) -> None:
+    with serving(app) as address:
+        page = browser.new_context(viewport={"width": 380, "height": 800}).new_page()
+        page.goto(f"{address}/packages?state=ok,failing")
+        page.get_by_role("navigation", name="Sort").get_by_role("link", name="Since").click()
+        page.wait_for_url("**/packages?**order_by=since**")
+        assert "state=failing,ok" in page.url.replace("%2C", ",")
+        first = page.locator("tbody th").first
+        assert first.inner_text() == "bad"
+        page.get_by_label("Part of the name").focus()
+        seen = []
+        while not seen or seen[-1] != "bad":
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.closest('thead')") is None
+            seen.append(page.evaluate("document.activeElement.innerText"))
+        assert any("Since" in text for text in seen)
+        page.set_viewport_size({"width": 1280, "height": 800})
+        assert not page.get_by_role("navigation", name="Sort").is_visible()
+        assert page.get_by_role("columnheader", name="Since").get_by_role("link").is_visible()

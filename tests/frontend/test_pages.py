@@ -111,6 +111,23 @@ def test_the_overview_says_what_is_broken_since_when_and_why(client: FlaskClient
     assert "No build is running" in seen
 
 
+def test_the_overview_leads_to_all_that_is_broken_or_runs_without_a_number_that_counts_otherwise(
+    client: FlaskClient, database: Database
+) -> None:
+    with filling(database) as world:
+        for collection in (world.collection("f44"), world.collection("f43")):
+            for number in range(11):
+                package = world.package(f"p{number}", collection)
+                world.build(package, FAILED, 9)
+                world.build(package, BuildState.RUNNING, 1)
+    page = checked(client, "/")
+    assert "22 of 22 packages are broken" in words(page)
+    for link in ("All broken packages", "All packages that are being built"):
+        found = re.search(rf'href="([^"]*)">{link}</a>', page)
+        assert found
+        assert "11 packages" in words(checked(client, found[1].replace("&amp;", "&")))
+
+
 def test_the_overview_counts_the_day_and_the_running_builds(
     client: FlaskClient, broken: dict[str, Any], database: Database
 ) -> None:
@@ -322,6 +339,10 @@ def test_everything_that_comes_from_outside_is_escaped(client: FlaskClient, data
 def test_search_goes_straight_to_a_package_and_else_lists(client: FlaskClient, broken: dict[str, Any]) -> None:
     assert client.get("/search?q=").headers["Location"] == "/"
     assert client.get("/search?q= foo ").headers["Location"] == "/package/foo"
+    assert client.get("/search?q=Foo").headers["Location"] == "/package/foo"
+    field = re.search(r'<input id="q"[^>]*>', client.get("/").text)
+    assert field
+    assert all(f'{name}="off"' in field[0] for name in ("autocapitalize", "autocorrect", "autocomplete"))
     assert "2 packages with “ba” in the name" in words(checked(client, "/search?q=ba"))
     seen = words(checked(client, "/search?q=barium"))
     assert "No package has “barium” in its name" in seen

@@ -43,33 +43,34 @@ def test_a_service_lags_after_three_intervals_and_a_minute(database: Database) -
 
 
 @pytest.mark.parametrize(
-    ("term", "names"),
+    ("term", "names", "exact"),
     [
-        ("rust", ("rust", "rust-a", "librust-c", "rust-bcd")),
-        ("RUST-A", ("rust-a",)),
-        ("rust-*", ("rust-a", "rust-bcd", "librust-c")),
-        ("r*d", ("rust-bcd",)),
-        ("_", ("with_score",)),
-        ("%", ()),
-        ("*", ()),
-        ("  ", ()),
-        ("\\", ()),
-        ("nix", ()),
+        ("rust", ("rust",), True),
+        ("RUST-A", ("rust-a",), True),
+        ("Rust", ("rust",), True),
+        ("r", ("R",), True),
+        ("Twin", ("Twin",), True),
+        ("TWIN", ("Twin", "twin"), False),
+        ("rust-*", ("rust-a", "rust-bcd", "librust-c"), False),
+        ("r*d", ("rust-bcd",), False),
+        ("_", ("with_score",), False),
+        ("%", (), False),
+        ("*", (), False),
+        ("  ", (), False),
+        ("\\", (), False),
+        ("nix", (), False),
     ],
 )
 def test_search_finds_parts_of_names_and_takes_only_the_star_as_special(
-    database: Database, term: str, names: tuple[str, ...]
+    database: Database, term: str, names: tuple[str, ...], exact: bool
 ) -> None:
     with filling(database) as world:
         collection = world.collection()
-        for name in ("rust-bcd", "librust-c", "rust", "rust-a", "with_score", "other"):
+        for name in ("rust-bcd", "librust-c", "rust", "rust-a", "with_score", "other", "Twin", "twin", "R"):
             world.package(name, collection)
     with database.read() as session:
         found = search.search(session, term, 10)
-        if term == "rust":
-            assert found == search.Found(("rust",), exact=True)
-        else:
-            assert found == search.Found(names)
+        assert found == search.Found(names, exact=exact)
         assert search.search(session, "ust", 2).more
 
 
