@@ -138,6 +138,7 @@ def scheduling_facts(
         skip_resolution=package.skip_resolution,
         has_running_build=package.running_build_id is not None,
         has_known_build=package.last_build_id is not None,
+        has_verdict=package.last_complete_build_id is not None,
         skip_reason=package.scheduler_skip_reason,
         collection=collection.display_name,
         base_resolved=collection.latest_repo_resolved,

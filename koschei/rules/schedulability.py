@@ -17,7 +17,8 @@ class SchedulingFacts:
     """What is known about a package in a collection when it is considered for a build.
 
     `collection` is the display name; `base_resolved` whether its base buildroot can be installed (None: not tried);
-    `resolved` the same of the package's build dependencies. `builds_today` counts its scratch builds of the last 24 h.
+    `resolved` the same of the package's build dependencies. `has_known_build`: one that runs is enough; `has_verdict`:
+    one has completed or failed. `builds_today` counts its scratch builds of the last 24 h.
     `retry_after`: not before this moment (None: no such limit), for `skip_reason`, or without one because Koji spoiled
     the last build. Times are aware.
     """
@@ -28,6 +29,7 @@ class SchedulingFacts:
     skip_resolution: bool
     has_running_build: bool
     has_known_build: bool
+    has_verdict: bool
     skip_reason: SkipReason | None
     collection: str
     base_resolved: bool | None
@@ -155,7 +157,7 @@ def _hindrances(facts: SchedulingFacts) -> str:
     missing = (
         (not facts.tracked, "it is tracked"),
         (facts.blocked, "Koji does not block it"),
-        (not facts.has_known_build, "a build of it is known"),
+        (not facts.has_verdict, "a build of it has ended" if facts.has_known_build else "a build of it is known"),
         (not facts.base_resolved, "the base buildroot can be installed"),
     )
     return " and ".join(words for lacks, words in missing if lacks)

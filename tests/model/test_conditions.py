@@ -135,6 +135,7 @@ def facts(row: Row) -> SchedulingFacts:
         skip_resolution=row.skip_resolution,
         has_running_build=row.running,
         has_known_build=row.last_started is not None,
+        has_verdict=row.last_complete is not None,
         skip_reason=row.skip_reason,
         collection="f43",
         base_resolved=row.base_resolved,

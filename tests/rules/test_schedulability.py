@@ -18,6 +18,7 @@ READY = SchedulingFacts(
     skip_resolution=False,
     has_running_build=False,
     has_known_build=True,
+    has_verdict=True,
     skip_reason=None,
     collection="Fedora Rawhide",
     base_resolved=True,
@@ -80,6 +81,7 @@ any_facts = st.builds(
     skip_resolution=st.booleans(),
     has_running_build=st.booleans(),
     has_known_build=st.booleans(),
+    has_verdict=st.booleans(),
     skip_reason=st.none() | st.sampled_from(SkipReason),
     collection=st.just("f42"),
     base_resolved=st.none() | st.booleans(),
@@ -185,9 +187,10 @@ def test_what_need_not_be_looked_at_is_not_said_to_have_been():
         ({}, "The resolver will look at them shortly"),
         ({"tracked": False}, "Looked at once it is tracked"),
         ({"blocked": True}, "Looked at once Koji does not block it"),
-        ({"has_known_build": False}, "Looked at once a build of it is known"),
+        ({"has_verdict": False}, "Looked at once a build of it has ended"),
+        ({"has_verdict": False, "has_known_build": False}, "Looked at once a build of it is known"),
         ({"base_resolved": False}, "Looked at once the base buildroot can be installed"),
-        ({"tracked": False, "has_known_build": False}, "Looked at once it is tracked and a build of it is known"),
+        ({"tracked": False, "has_verdict": False}, "Looked at once it is tracked and a build of it has ended"),
     ],
 )
 def test_the_resolver_is_promised_only_to_packages_that_it_looks_at(hindrances, words):
