@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from koschei.db.engine import Database
 from koschei.model import (
@@ -121,6 +122,77 @@ def test_maintainers_decide_about_tracking_architectures_and_resolution(login: L
     maintainer.post("/package/bash/edit", {"tracked__present": "1"})
     assert not stored(database).tracked
     assert maintainer.post("/package/bash/edit", {"static_priority": "1"}).status_code == 403
+
+
+def as_shown(visitor: Visitor, name: str = "bash") -> dict[str, str]:
+    """What the browser sends when somebody saves the settings as the page shows them."""
+    form = visitor.get(f"/package/{name}").text.split(f'action="/package/{name}/edit')[1].split("</form>")[0]
+    sent = {}
+    for tag in re.findall(r"<input [^>]*>", form):
+        attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        left_out = " disabled" in tag or (attributes["type"] == "checkbox" and " checked" not in tag)
+        if not left_out:
+            sent[attributes["name"]] = html.unescape(attributes["value"])
+    return {field: value for field, value in sent.items() if field != "csrf_token"}
+
+
+def change(database: Database, name: str, **values: object) -> None:
+    with database.begin() as session:
+        session.execute(update(Package).where(Package.name == name).values(**values))
+
+
+def test_a_setting_that_nobody_touched_stays_as_it_has_become_meanwhile(login: Login, database: Database) -> None:
+    change(database, "bash", manual_priority=500, arch_override="^i386")
+    maintainer = login("maintainer")
+    sent = as_shown(maintainer)
+    assert (sent["manual_priority"], sent["arch_override"]) == ("500", "^i386")
+    change(database, "bash", manual_priority=0, arch_override=None, skip_resolution=True, resolved=None)
+    maintainer.post("/package/bash/edit", sent)
+    assert maintainer.flashes() == ["Nothing was changed: it is like that already"]
+    maintainer.post("/package/bash/edit", {**sent, "arch_override": "x86_64"})
+    row = stored(database)
+    assert (row.manual_priority, row.arch_override, row.skip_resolution) == (0, "x86_64", True)
+
+
+def test_a_page_from_before_a_package_was_tracked_does_not_untrack_it(login: Login, database: Database) -> None:
+    jack = login("jack")
+    sent = as_shown(jack, "zsh")
+    assert "tracked" not in sent
+    change(database, "zsh", tracked=True)
+    assert jack.post("/package/zsh/edit", {**sent, "manual_priority": "7"}).status_code == 303
+    row = stored(database, "zsh")
+    assert (row.tracked, row.manual_priority) == (True, 7)
+    root = login("root", admin=True)
+    root.post("/package/zsh/edit", {**sent, "static_priority": "5"})
+    assert stored(database, "zsh").tracked
+    root.post("/package/zsh/edit", {name: word for name, word in as_shown(root, "zsh").items() if name != "tracked"})
+    assert not stored(database, "zsh").tracked
+
+
+def test_a_form_with_a_mistake_comes_back_with_what_was_touched_and_what_is_stored(
+    login: Login, database: Database
+) -> None:
+    maintainer = login("maintainer")
+    sent = as_shown(maintainer)
+    change(database, "bash", manual_priority=300)
+    answer = maintainer.post("/package/bash/edit", {**sent, "arch_override": "z80"})
+    assert answer.status_code == 422
+    for field, value in {"arch_override": "z80", "was_arch_override": "", "manual_priority": "300"}.items():
+        assert re.search(f'name="{field}"[^>]* value="{value}"', answer.text), field
+    assert 'name="was_manual_priority" value="300"' in answer.text
+
+
+def test_a_manual_priority_above_the_bound_is_shown_to_others_and_no_field_of_theirs(
+    login: Login, database: Database
+) -> None:
+    change(database, "bash", manual_priority=20000)
+    maintainer = login("maintainer")
+    sent = as_shown(maintainer)
+    assert "manual_priority" not in sent
+    maintainer.post("/package/bash/edit", {**sent, "arch_override": "x86_64"})
+    row = stored(database)
+    assert (row.manual_priority, row.arch_override) == (20000, "x86_64")
+    assert as_shown(login("root", admin=True))["manual_priority"] == "20000"
 
 
 def test_an_architecture_that_is_not_known_is_named_and_nothing_is_changed(login: Login, database: Database) -> None:
