@@ -159,8 +159,9 @@ class BuildResolution(Resolving):
                 newer = _neighbour(session, row, newer=True)
                 if newer is not None:
                     compare(session, newer, lambda: _stored_distances(session, newer))
-            elif package.last_build_id == row.id:
-                # Nobody will know what this build was made with: only a new one can be compared with.
+            elif package.last_build_id == row.id and row.state in COUNTED:
+                # Nobody will know what this build was made with: only a new one can be compared with. While it runs
+                # that is no reason yet: it may still be spoiled.
                 package.build_priority = self.config.priorities.newly_added
             if package.last_complete_build_id == row.id:
                 package.needs_resolution = True

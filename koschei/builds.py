@@ -235,7 +235,9 @@ def finish(session: Session, build_id: int, progress: Progress, config: Config, 
         if progress.state.counted:
             reset_priorities(session, packages[0], build)
             previous = previous_verdict(session, build)
-            packages[0].build_priority = build_priority_after(progress.state, previous, Weights.of(config.priorities))
+            packages[0].build_priority = build_priority_after(
+                progress.state, previous, Weights.of(config.priorities), comparable=build.deps_resolved is not False
+            )
         else:
             _set_back(packages[0], build, config, now)
     log.info(

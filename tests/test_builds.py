@@ -20,6 +20,7 @@ from koschei.rules.states import BuildState, PackageState, SkipReason
 from koschei.submission import Submitted
 from tests.koji_world import KojiWorld, koji_world, lie, source
 
+from tests.resolving import resolve_builds
 
 @pytest.fixture
 def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
@@ -107,6 +108,25 @@ def test_a_completed_build_answers_what_asked_for_it(world: KojiWorld) -> None:
 
 
 @pytest.mark.parametrize(("kind", "given"), [("ok", 800), ("ok", 0), ("canceled", 800)])
+@pytest.mark.parametrize("kind", ["ok", "arch_failed", "infra"])
+def test_a_build_that_runs_and_that_nobody_will_be_able_to_compare_with_asks_for_the_next_one(
+    world: KojiWorld, kind: str
+) -> None:
+    """It makes no difference whether that is known before the build ends or afterwards."""
+    resolve_builds(world)
+    start(world, outcome=Outcome(kind))
+    for _ in range(3):
+        world.later(seconds=2)
+    assert refresh(world) == 0
+    world.hub.delete_repo(2)
+    resolve_builds(world)
+    assert world.builds("foo")[0].deps_resolved is False
+    assert world.package("foo").build_priority == 0, "it may still be spoiled"
+    build = end(world)
+    bonus = world.config.priorities.newly_added if build.state.counted else 0
+    assert world.package("foo").build_priority == bonus
+
+
 def test_a_wish_that_comes_while_a_build_runs_is_not_answered_by_it(world: KojiWorld, kind: str, given: int) -> None:
     world.set("foo", manual_priority=500)
     submitted = start(world, outcome=Outcome(kind))

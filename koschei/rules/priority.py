@@ -116,14 +116,19 @@ def dependency_priority(distances: Iterable[int | None], weights: Weights) -> in
     return int(total)
 
 
-def build_priority_after(state: BuildState, previous: BuildState | None, weights: Weights) -> int:
+def build_priority_after(
+    state: BuildState, previous: BuildState | None, weights: Weights, *, comparable: bool = True
+) -> int:
     """The bonus left by a build that just finished as `state`: a first failure is to be confirmed soon.
 
-    `previous`: state of the same package's previous counted build, None if there is none. Raises ValueError if `state`
-    is not counted: such a build leaves the priority as it was.
+    `previous`: state of the same package's previous counted build, None if there is none. `comparable`: False when it
+    is known that nobody will know what it was made with, so that only a new build can be compared with. Raises
+    ValueError if `state` is not counted: such a build leaves the priority as it was.
     """
     if not state.counted:
         raise ValueError(f"a {state.word} build does not count, so no bonus follows from it")
+    if not comparable:
+        return weights.newly_added
     if state is BuildState.FAILED and previous != BuildState.FAILED:
         return weights.failed_build_priority
     return 0

@@ -155,6 +155,11 @@ def test_a_first_failure_is_to_be_confirmed(state, previous, expected):
     assert build_priority_after(state, previous, DEFAULTS) == expected
 
 
+@pytest.mark.parametrize("state", [BuildState.FAILED, BuildState.COMPLETE])
+def test_a_build_that_nothing_can_be_compared_with_is_to_be_followed_by_another(state):
+    assert build_priority_after(state, None, DEFAULTS, comparable=False) == DEFAULTS.newly_added
+
+
 @pytest.mark.parametrize("state", [BuildState.RUNNING, BuildState.CANCELED, BuildState.SPOILED])
 def test_no_bonus_follows_from_a_build_that_does_not_count(state):
     with pytest.raises(ValueError, match=f"a {state.word} build does not count"):
