@@ -33,7 +33,10 @@ UNKNOWN_TASK_GRACE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Progress:
-    """What Koji says of a build's task; `state` is its verdict, None while it may still run."""
+    """What Koji says of a build's task; `state` is its verdict, None while it may still run.
+
+    `fault_text` of one that runs says why Koji would not cancel it.
+    """
 
     state: BuildState | None
     finished: datetime | None = None
@@ -167,6 +170,11 @@ def _running(
         koji_tasks.cancel(koji, build.task_id)
     except KojiRefusal as error:
         log.warning("Koji would not cancel a task", build=build.id, task=build.task_id, error=str(error))
+        refusal = f"Koji would not cancel it: {error.text}"
+        if not _overdue(build, config, now):
+            return Progress(None, None, repo_id, arch_tasks, fault_text=refusal)
+        text = f"{refusal}. It has been running for longer than koji_config.task_timeout, and is followed no more"
+        return Progress(BuildState.SPOILED, now, repo_id, arch_tasks, fault_text=text)
     return Progress(BuildState.CANCELED, now, repo_id, arch_tasks, fault_text=reason)
 
 
@@ -179,13 +187,19 @@ def _with_repository(progress: Progress) -> Progress:
 
 
 def store_progress(session: Session, build_id: int, progress: Progress) -> None:
-    """Store the tasks and the repository of a build that is still running; a repository once known is kept."""
+    """Store the tasks and the repository of a build that is still running; a repository once known is kept.
+
+    When Koji would not cancel it, it goes on, and the request is dropped: asked again, Koji would refuse it again.
+    """
     build = session.scalars(select(Build).where(Build.id == build_id).with_for_update()).one_or_none()
     if build is None or build.state is not BuildState.RUNNING:
         return
     if build.repo_id is None and progress.repo_id is not None:
         build.repo_id = progress.repo_id
         wake(session, "build-resolver")
+    if progress.fault_text is not None:
+        build.cancel_requested = False
+        build.fault_text = progress.fault_text
     store_tasks(session, build_id, progress.arch_tasks)
 
 

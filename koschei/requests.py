@@ -35,6 +35,7 @@ def cancel_build(session: Session, actor: Actor, build_id: int) -> str:
         raise InvalidInputError(f"Build already has pending cancelation request. Polling cancels build {build_id}")
     package = session.get_one(Package, build.package_id)
     build.cancel_requested = True
+    build.fault_text = None  # of a request before, which Koji refused
     wake(session, "polling")
     message = f"Build {build_id} of {package.name} in {package.collection.name}: cancelation requested"
     return audit.record(session, actor, message, base_id=package.base_id)

@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import koji
 import pytest
 from sqlalchemy import select, update
 
 from demo.hub import BuildContext, Outcome
-from koschei import builds, submission
+from koschei import builds, requests, submission
 from koschei.audit import BACKEND
 from koschei.builds import Progress
 from koschei.errors import KojiOutage
@@ -19,8 +20,8 @@ from koschei.model import Build, Cause, Collection, KojiTask, OutboxEvent, Packa
 from koschei.rules.states import BuildState, PackageState, SkipReason
 from koschei.submission import Submitted
 from tests.koji_world import KojiWorld, koji_world, lie, source
-
 from tests.resolving import resolve_builds
+
 
 @pytest.fixture
 def world(tmp_path: Path, database_url: str) -> Iterator[KojiWorld]:
@@ -107,7 +108,6 @@ def test_a_completed_build_answers_what_asked_for_it(world: KojiWorld) -> None:
     assert events(world) == [("ignored", "ok")], "only the first time"
 
 
-@pytest.mark.parametrize(("kind", "given"), [("ok", 800), ("ok", 0), ("canceled", 800)])
 @pytest.mark.parametrize("kind", ["ok", "arch_failed", "infra"])
 def test_a_build_that_runs_and_that_nobody_will_be_able_to_compare_with_asks_for_the_next_one(
     world: KojiWorld, kind: str
@@ -127,6 +127,7 @@ def test_a_build_that_runs_and_that_nobody_will_be_able_to_compare_with_asks_for
     assert world.package("foo").build_priority == bonus
 
 
+@pytest.mark.parametrize(("kind", "given"), [("ok", 800), ("ok", 0), ("canceled", 800)])
 def test_a_wish_that_comes_while_a_build_runs_is_not_answered_by_it(world: KojiWorld, kind: str, given: int) -> None:
     world.set("foo", manual_priority=500)
     submitted = start(world, outcome=Outcome(kind))
@@ -225,6 +226,55 @@ def test_a_cancel_request_cancels_in_koji_and_withdraws_the_wish(world: KojiWorl
     assert world.builds("foo")[0].state is BuildState.CANCELED
     assert world.koji.read("getTaskInfo", submitted.task_id)["state"] == 3
     assert world.package("foo").manual_priority == 0
+
+
+def refuse_to_cancel(truth: object, *_: object, **__: object) -> None:
+    raise koji.ActionNotAllowed("Cannot cancel task, not owner")
+
+
+def test_a_build_that_koji_does_not_cancel_is_followed_to_its_end(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lie(monkeypatch, "cancelTask", refuse_to_cancel)
+    submitted = start(world)
+    with world.database.begin() as session:
+        requests.cancel_build(session, BACKEND, submitted.build_id)
+    for _ in range(3):
+        assert refresh(world) == 0
+    assert world.hub.calls.count["cancelTask"] == 1, "it would be refused for ever"
+    build = world.builds("foo")[0]
+    assert (build.state, build.cancel_requested) == (BuildState.RUNNING, False)
+    assert build.fault_text == "Koji would not cancel it: Cannot cancel task, not owner"
+    build = end(world)
+    assert (build.state, build.fault_text) == (BuildState.COMPLETE, None)
+
+
+def test_a_new_request_to_cancel_forgets_that_one_before_was_refused(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = start(world, outcome=Outcome("stuck"))
+    with monkeypatch.context() as refusing, world.database.begin() as session:
+        lie(refusing, "cancelTask", refuse_to_cancel)
+        requests.cancel_build(session, BACKEND, submitted.build_id)
+        session.commit()
+        assert refresh(world) == 0
+    with world.database.begin() as session:
+        requests.cancel_build(session, BACKEND, submitted.build_id)
+    assert world.builds("foo")[0].fault_text is None
+    assert refresh(world) == 1
+    assert world.builds("foo")[0].state is BuildState.CANCELED
+
+
+def test_an_overdue_build_that_koji_does_not_cancel_is_given_up(
+    world: KojiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lie(monkeypatch, "cancelTask", refuse_to_cancel)
+    start(world, outcome=Outcome("stuck"))
+    world.later(hours=49)
+    assert refresh(world) == 1
+    build = world.builds("foo")[0]
+    assert build.state is BuildState.SPOILED
+    assert build.fault_text.startswith("Koji would not cancel it: Cannot cancel task, not owner. It has been running")
 
 
 def test_an_overdue_build_is_cancelled(world: KojiWorld) -> None:

@@ -64,6 +64,20 @@ def test_only_those_who_administer_read_the_log(admin: Visitor, database: Databa
     assert (nobody.status_code, nobody.location) == (302, "/login?next=/log?user%3Djane")
 
 
+def test_a_build_that_koji_did_not_cancel_says_so_and_can_be_cancelled_again(
+    admin: Visitor, database: Database
+) -> None:
+    with database.begin() as session:
+        running = session.scalars(select(Build).order_by(Build.started.desc())).first()
+        assert running is not None
+        running.fault_text = "Koji would not cancel it: Cannot cancel task, <not> owner"
+    page = admin.get(f"/build/{running.id}").text
+    assert "Koji would not cancel it: Cannot cancel task, &lt;not&gt; owner. It is followed to its end." in page
+    assert "Cancel this build" in page
+    admin.post(f"/build/{running.id}/cancel")
+    assert "would not cancel" not in admin.get(f"/build/{running.id}").text
+
+
 def test_a_running_build_is_cancelled_once(admin: Visitor, database: Database) -> None:
     with database.read() as session:
         ended, running = session.scalars(select(Build.id).order_by(Build.started)).all()
