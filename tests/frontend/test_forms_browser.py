@@ -37,6 +37,13 @@ def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, brows
         page.get_by_role("button", name="Make group").click()
         assert page.get_by_text("Invalid package list").is_visible()
         found += faults(page, axe, f"{scheme} mistakes")
+        context.clear_cookies()
+        page.get_by_role("button", name="Make group").click()
+        assert page.get_by_role("heading", name="Your login has ended").is_visible()
+        found += faults(page, axe, f"{scheme} login that has ended")
+        page.context.new_page().goto(f"{site}/login")
+        page.get_by_role("button", name="Go on").click()
+        assert page.get_by_text("Nothing was changed yet").is_visible()
         context.close()
     assert found == []
 
