@@ -1,4 +1,4 @@
-"""Commands about which packages are tested, and on which architectures."""
+"""Commands about which packages are tested, on which architectures, and with which look at their dependencies."""
 
 from __future__ import annotations
 
@@ -145,14 +145,43 @@ def set_arch_override(admin: Admin, names: tuple[str, ...], arches: str, is_grou
     ARCHES is one argument: architectures with spaces between them, with ^ in front for all but these, or empty ('')
     for what Koji and the source package allow. If any name is unknown, nothing is done.
     """
+    _edit(admin, Edit(arch_override=arches), names, is_group, dry_run, "Setting architectures")
+
+
+@click.command(
+    "skip-resolution",
+    cls=Command,
+    examples=(
+        "koschei-admin skip-resolution -c f27 foo bar",
+        "koschei-admin skip-resolution -c f27 --group mygroup --dry-run",
+        "koschei-admin skip-resolution --undo foo",
+    ),
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--undo", is_flag=True, help="Have them resolved again.")
+@click.option("--group", "is_group", is_flag=True, help="NAME is a group: set it for all packages in it.")
+@collection_option(required=False, help="In this collection only; otherwise in all that have the package.")
+@dry_run_option
+@json_messages
+@pass_admin
+def skip_resolution(admin: Admin, names: tuple[str, ...], undo: bool, is_group: bool, dry_run: bool) -> None:
+    """Build packages without resolving their dependencies first.
+
+    Nobody knows then before a build whether they can be installed, or what has changed in them: such a package is built
+    for the time gone by and for people's wishes. It is for packages that the resolver cannot judge. If any name is
+    unknown, nothing is done.
+    """
+    _edit(admin, Edit(skip_resolution=not undo), names, is_group, dry_run, "Setting resolution")
+
+
+def _edit(admin: Admin, wish: Edit, names: tuple[str, ...], is_group: bool, dry_run: bool, title: str) -> None:
     known = admin.config.koji_config.build_arches
 
     def work(session: Session) -> list[str]:
         ids = chosen_groups(session, admin, names) if is_group else chosen(session, admin, names)
-        wish = Edit(arch_override=arches)
         return packages.edit_many(session, admin.actor, ids, wish, known_arches=known, now=now())
 
-    carry_out(admin, work, dry_run=dry_run, title="Setting architectures")
+    carry_out(admin, work, dry_run=dry_run, title=title)
 
 
-COMMANDS = (track, untrack, set_arch_override)
+COMMANDS = (track, untrack, set_arch_override, skip_resolution)

@@ -81,6 +81,7 @@ COMMANDS = {
     "show-group": "groups",
     "show-package": "show",
     "show-webhook": "webhooks",
+    "skip-resolution": "tracking",
     "status": "status",
     "submit-build": "builds",
     "test-webhook": "webhooks",

@@ -109,6 +109,7 @@ ROWS = {
     "show-group": Row("show-group mygroup"),
     "show-package": Row("show-package foo"),
     "show-webhook": Row("show-webhook myhook"),
+    "skip-resolution": Row("skip-resolution -c f27 bar foo", writes=ONCE),
     "status": Row("status"),
     "submit-build": Row("submit-build -c f28 foo", writes=STEPS, koji=True),
     "test-webhook": Row("test-webhook --show myhook"),

@@ -72,6 +72,7 @@ LINES = {
     "set-arch-override": ["set-arch-override -c f27 foo x86_64 -n", "set-arch-override --group mygroup i386 -n"],
     "set-priority": ["set-priority -c f27 foo 5 -n", "set-priority -c f27 --group mygroup 5 -n"],
     "show-package": ["show-package -c f27 foo"],
+    "skip-resolution": ["skip-resolution -c f27 foo -n", "skip-resolution --group mygroup -n"],
     "track": [
         "track -c f27 foo -n",
         "track -c f27 --group mygroup -n",
@@ -182,7 +183,8 @@ class Case:
     @property
     def kind(self) -> Kind | None:
         assert self.param.name is not None
-        if self.param.name == "names" and self.command.startswith("set-") and "--group" in self.words:
+        may_be_groups = any(param.name == "is_group" for param in leaf(self.words).params)
+        if self.param.name == "names" and may_be_groups and "--group" in self.words:
             return Kind.GROUP
         return IN_COMMAND.get((self.command, self.param.name), PARAMETERS.get(self.param.name))
 

@@ -178,7 +178,10 @@ def test_a_tag_that_really_shrank_is_believed_in_one_collection_when_the_operato
     tried = shell.ok("reconcile", "-c", "f43", "--believe", "--dry-run")
     assert tried.startswith("f43: 4 builds are not tagged any more: bar, bash, foo, gcc\n")
     assert world.package("foo").last_build_id is not None
-    assert shell.ok("reconcile", "-c", "f43", "--believe") == "f43: 4 builds are not tagged any more: bar, bash, foo, gcc\n"
+    assert (
+        shell.ok("reconcile", "-c", "f43", "--believe")
+        == "f43: 4 builds are not tagged any more: bar, bash, foo, gcc\n"
+    )
     assert world.package("foo").last_build_id is None
     with world.database.begin() as session:
         assert audit_log(session)[-1] == (

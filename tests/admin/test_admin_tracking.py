@@ -157,6 +157,28 @@ def test_tracking_by_id_does_what_tracking_by_name_does(database: Database) -> N
         assert packages.set_tracked(session, actor, [foo], True, now=now) == []
 
 
+# resolution
+
+
+def test_packages_are_exempt_from_resolution_until_it_is_undone(shell: Shell, database: Database) -> None:
+    def exempt() -> set[tuple[str, str]]:
+        with database.begin() as session:
+            query = select(Package.name, Collection.name).join(Collection).where(Package.skip_resolution)
+            return {(name, collection) for name, collection in session.execute(query)}
+
+    assert shell.ok("skip-resolution", "-c", "f27", "foo") == "Package foo in f27: dependency resolution switched off\n"
+    assert exempt() == {("foo", "f27")}
+    shell.ok("add-group", "mine", "foo", "bar")
+    shell.ok("skip-resolution", "--group", "mine", "-c", "f28")
+    assert exempt() == {("foo", "f27"), ("foo", "f28"), ("bar", "f28")}
+    assert "foo in f28: dependency resolution switched on" in shell.ok("skip-resolution", "--undo", "foo", "bar")
+    assert exempt() == set()
+    assert shell.run("skip-resolution", "-c", "f27", "foo", "nope").exit_code == 1
+    assert exempt() == set()
+    with database.begin() as session:
+        assert audit_log(session)[0] == ("alice", "Package foo in f27: dependency resolution switched off")
+
+
 # architectures
 
 

@@ -377,6 +377,7 @@ def test_whatever_changes_much_can_be_tried_first() -> None:
         "revoke-tokens",
         "set-arch-override",
         "set-priority",
+        "skip-resolution",
         "track",
         "untrack",
     ):
