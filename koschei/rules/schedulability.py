@@ -77,13 +77,18 @@ def _condition(name: str, holds: bool, text: str, reason: str, remedy: str) -> C
     return Condition(name, holds, text, "" if holds else reason, "" if holds else remedy)
 
 
+def _moment(facts: SchedulingFacts) -> str:
+    """When the wait ends; empty without one."""
+    return facts.retry_after.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if facts.retry_after else ""
+
+
 def _has_srpm(facts: SchedulingFacts) -> Condition:
     return _condition(
         "srpm",
         not facts.waits(SkipReason.NO_SRPM),
         "Koji was not found to lack its source package",
         "No suitable SRPM was found",
-        "Looked for again when Koji has a new build of the package",
+        f"Looked for again from {_moment(facts)} UTC on, or when Koji has a new build of the package",
     )
 
 
@@ -93,7 +98,7 @@ def _has_arch(facts: SchedulingFacts) -> Condition:
         not facts.waits(SkipReason.NO_ARCH),
         "No architecture was found to be in its way",
         "No build architecture allowed for SRPM",
-        "Looked at again when the package has a new build or its architectures are changed",
+        f"Looked at again from {_moment(facts)} UTC on, or when it has a new build or its architectures are changed",
     )
 
 
@@ -206,7 +211,7 @@ def _is_within_daily_limit(facts: SchedulingFacts) -> Condition:
 
 
 def _is_not_backing_off(facts: SchedulingFacts) -> Condition:
-    moment = facts.retry_after.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if facts.retry_after else ""
+    moment = _moment(facts)
     kept_back = facts.waits(SkipReason.NOT_TOLD)
     return _condition(
         "no_wait",

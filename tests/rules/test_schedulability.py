@@ -159,6 +159,8 @@ def test_a_spoiled_build_is_repeated_from_the_moment_on_that_was_set(wait, may):
 def test_a_reason_to_wait_ends_with_the_wait(reason):
     assert schedulable(replace(READY, skip_reason=reason, retry_after=NOW))
     assert not schedulable(replace(READY, skip_reason=reason, retry_after=LATER))
+    failed = [c for c in conditions(replace(READY, skip_reason=reason, retry_after=LATER)) if not c.holds]
+    assert ["2026-11-22 09:04 UTC" in f"{c.reason}. {c.remedy}" for c in failed] == [True]
 
 
 def told(name, **facts):
