@@ -7,10 +7,11 @@ from collections.abc import Callable
 from backend import metrics
 from backend.apart import apart
 from backend.frame import Context, PassReport, Service
-from koschei import scheduling, submission
+from koschei import submission
 from koschei.audit import BACKEND
 from koschei.errors import ServiceError
-from koschei.scheduling import Candidate
+from koschei.queries import scheduling
+from koschei.queries.scheduling import Candidate
 from koschei.submission import NotSubmitted, Obstacle, Submitted
 
 # How many packages are tried in a pass when those above them cannot be submitted (busy architecture, no source).

@@ -105,7 +105,7 @@ def panel(row: Package, form: SettingsForm | None = None) -> Panel | None:
         form or stored,
         stored.texts(),
         person.admin or maintainers.maintains(session, person.name, row.base_id),
-        memberships.editable(session, person, row.base_id, GROUPS_SHOWN),
+        memberships.of_package(session, person, row.base_id, GROUPS_SHOWN),
         config.koji_config.build_arches,
         config.frontend.highest_manual_priority,
         form is not None,

@@ -12,11 +12,10 @@ from wtforms import HiddenField, SelectField
 from frontend import access, again, context, editing, forms
 from frontend.access import Role, needs
 from frontend.forms import Names, NamesField
-from koschei import groups, packages, rights
+from koschei import groups, memberships, packages, rights
 from koschei.errors import InvalidInputError, NotFoundError, TooManyEditsError
 from koschei.groups import GroupEdit
 from koschei.model import Collection
-from koschei.queries import groups as group_queries
 from koschei.rules.names import listed
 
 blueprint = Blueprint("add_packages", __name__)
@@ -108,7 +107,7 @@ def _told(new: Sequence[str], blocked: Sequence[str], collection: Collection, gr
 
 def _page(form: AddForm, status: int = 200) -> ResponseReturnValue:
     person = editing.someone()
-    names = [group.full_name for group in group_queries.editable(context.session(), person, GROUPS_OFFERED)]
+    names = [group.full_name for group in memberships.editable(context.session(), person, GROUPS_OFFERED)]
     if form.group.data and form.group.data not in names:
         names.insert(0, form.group.data)
     form.group.choices = [("", "no group"), *((name, name) for name in names)]

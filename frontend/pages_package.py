@@ -11,10 +11,9 @@ from flask import Blueprint, render_template, request
 
 from frontend import context, package_settings, people, present
 from frontend.package_settings import SettingsForm
-from koschei import scheduling
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build
-from koschei.queries import builds, changes, maintainers, package
+from koschei.queries import builds, changes, maintainers, package, scheduling
 from koschei.queries.package import History, Resolution, Somewhere
 from koschei.rules.states import BuildState, PackageState
 

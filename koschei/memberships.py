@@ -1,4 +1,4 @@
-"""The groups of one package, as those who may edit groups see them: in or out of each."""
+"""The groups that a person may edit, and a package in or out of each."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ class Membership:
     member: bool
 
 
-def editable(session: Session, person: Person, base_id: int, limit: int) -> list[Membership]:
-    """The groups that a person may edit, global ones first, and whether the package is in them."""
+def editable(session: Session, person: Person, limit: int) -> list[PackageGroup]:
+    """The groups that a person may edit, global ones first."""
+    query = select(PackageGroup).where(edits_group(person)).order_by(*PackageGroup.in_order())
+    return list(session.scalars(query.limit(limit)))
+
+
+def of_package(session: Session, person: Person, base_id: int, limit: int) -> list[Membership]:
+    """The same, and whether the package is in them."""
     member = exists().where(PackageGroupRelation.group_id == PackageGroup.id, PackageGroupRelation.base_id == base_id)
     query = select(PackageGroup, member).where(edits_group(person))
     query = query.order_by(*PackageGroup.in_order())

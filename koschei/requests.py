@@ -10,12 +10,13 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from koschei import audit, scheduling
+from koschei import audit
 from koschei.audit import Actor
 from koschei.config import Config
 from koschei.db.notify import wake
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Build, Package
+from koschei.queries import scheduling
 from koschei.rights import Person, highest_manual_priority
 from koschei.rules.states import BuildState
 from koschei.transitions import lock_packages

@@ -20,10 +20,10 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from koschei import scheduling
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.model import Collection, PackageStateChange, StatisticsRefresh
+from koschei.queries import scheduling
 from koschei.rules.states import PackageState
 
 BATCH = 5000

@@ -16,10 +16,10 @@ from sqlalchemy import func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from koschei import notices, outbox, scheduling, webhooks
+from koschei import notices, outbox, webhooks
 from koschei.config import Config
 from koschei.model import Build, Collection, Package, ServiceStatus
-from koschei.queries import services
+from koschei.queries import scheduling, services
 from koschei.queries.collections import all_collections, newest_resolutions
 from koschei.rules.states import BuildState, CollectionState, PackageState
 

@@ -21,7 +21,7 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from koschei import audit, scheduling, srpms
+from koschei import audit, srpms
 from koschei.audit import Actor
 from koschei.builds import Progress, answers, finish
 from koschei.config import Config
@@ -35,6 +35,7 @@ from koschei.koji.arches import build_arches
 from koschei.koji.records import TaggedBuild, Task
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Cause, Package
+from koschei.queries import scheduling
 from koschei.rules.evr import sort_key
 from koschei.rules.states import BuildState, SkipReason
 from koschei.transitions import changing

@@ -77,6 +77,17 @@ def test_imports_never_go_up() -> None:
     run("-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())")
 
 
+def test_questions_ask_no_operation() -> None:
+    below = ("config", "db", "errors", "model", "queries", "rules")
+    faults = [
+        f"{path.name}: {found}"
+        for path in sorted((REPOSITORY / "koschei/queries").glob("*.py"))
+        for found in re.findall(r"^from koschei(?: import |\.)(\w+)", path.read_text(), re.MULTILINE)
+        if found not in below
+    ]
+    assert faults == []
+
+
 def test_modules_are_short() -> None:
     lengths = {str(path.relative_to(REPOSITORY)): len(path.read_text().splitlines()) for path in modules()}
     assert {name: length for name, length in lengths.items() if length > LONGEST_MODULE} == {}

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, any_, func, literal_column, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from koschei import scheduling
 from koschei.config import Config
 from koschei.model import (
     BasePackage,
@@ -22,11 +21,11 @@ from koschei.model import (
     PackageGroupRelation,
     PackageMaintainer,
 )
-from koschei.queries import api_resolutions, package
+from koschei.queries import api_resolutions, package, scheduling
 from koschei.queries.changes import like_pattern
 from koschei.queries.package import Somewhere
+from koschei.queries.scheduling import Explanation
 from koschei.rules.states import PackageState
-from koschei.scheduling import Explanation
 
 Lines = Select[*tuple[Any, ...]]
 MANY = 300

@@ -16,7 +16,6 @@ from koschei.model import BasePackage, GroupACL, PackageGroup, PackageGroupRelat
 from koschei.queries.changes import like_pattern
 from koschei.queries.collections import Counts
 from koschei.queries.paging import ByName, cut
-from koschei.rights import Person, edits_group
 from koschei.rules.states import PackageState
 
 # So many packages are sooner looked up than found among all; for more, PostgreSQL had better read them all at once.
@@ -95,12 +94,6 @@ def page(session: Session, wanted: Wanted, cursor: ByName | None, size: int) -> 
 def of_user(session: Session, user: str, limit: int | None = None) -> list[PackageGroup]:
     """The groups that a user maintains or that bear the user's name, global ones first."""
     query = select(PackageGroup).where(PackageGroup.is_of(user)).order_by(*PackageGroup.in_order())
-    return list(session.scalars(query.limit(limit)))
-
-
-def editable(session: Session, person: Person, limit: int) -> list[PackageGroup]:
-    """The groups that a person may edit, global ones first."""
-    query = select(PackageGroup).where(edits_group(person)).order_by(*PackageGroup.in_order())
     return list(session.scalars(query.limit(limit)))
 
 

@@ -9,17 +9,16 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from koschei import scheduling
 from koschei.config import Config
 from koschei.model import Build, Collection, Package
-from koschei.queries import builds, changes, package
+from koschei.queries import builds, changes, package, scheduling
 from koschei.queries.build_lines import BuildLine, line
 from koschei.queries.changes import Binary
+from koschei.queries.scheduling import Explanation
 from koschei.rules.changes import Change
 from koschei.rules.priority import Term, Weights
 from koschei.rules.schedulability import Condition
 from koschei.rules.states import PackageState
-from koschei.scheduling import Explanation
 
 SHOWN_CHANGES = 20
 

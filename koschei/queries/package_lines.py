@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from koschei.config import Config
 from koschei.model import Collection, Package, PackageGroup, PackageGroupRelation
+from koschei.queries.scheduling import priority_column
 from koschei.rules.states import PackageState
-from koschei.scheduling import priority_column
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from koschei.errors import InvalidInputError
 from koschei.model import BasePackage, Collection, Package, PackageGroupRelation
 from koschei.queries.changes import like_pattern
 from koschei.queries.maintainers import are_of
+from koschei.queries.scheduling import priority_column
 from koschei.rules.states import PackageState
-from koschei.scheduling import priority_column
 
 Query = Select[*tuple[Any, ...]]
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from koschei import scheduling
 from koschei.config import Config
 from koschei.db.engine import Database
 from koschei.model import BasePackage, Build, Collection, Package
+from koschei.queries import scheduling
 from koschei.rules.states import BuildState, SkipReason
 from tests.world import NOW, World, filling
 
