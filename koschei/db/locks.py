@@ -44,7 +44,7 @@ class HeldLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back, and its connection to the pool; a connection that broke has given the lock back itself."""
+        """Give the lock back, and its connection to the pool; one that broke has given the lock back already."""
         try:
             if not self.connection.invalidated:
                 self.connection.execute(text("SELECT pg_advisory_unlock(:s, :k)"), {"s": self.space, "k": self.key})
