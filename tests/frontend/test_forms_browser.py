@@ -90,3 +90,16 @@ def test_a_group_lives_and_dies_without_javascript_and_two_people_do_not_undo_ea
     page.wait_for_url("**/groups")
     assert page.get_by_text("Group jane/shells deleted.").is_visible()
     assert not page.get_by_role("link", name="jane/shells").is_visible()
+
+
+@pytest.mark.slow
+def test_a_field_that_one_may_not_change_looks_like_it(site: str, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}/login?next=/package/gcc")
+    page.get_by_text("Change settings").click()
+    looks = [
+        page.get_by_label(label).evaluate("field => [getComputedStyle(field).backgroundColor, field.disabled]")
+        for label in ("Manual priority", "Static priority")
+    ]
+    assert [disabled for _, disabled in looks] == [False, True]
+    assert looks[0][0] != looks[1][0]
