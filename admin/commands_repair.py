@@ -25,8 +25,8 @@ from admin.output import print_json
 from admin.progress import progress
 from koschei import packages, requests
 from koschei.errors import ServiceError
+from koschei.rules.ids import LARGEST_ID
 
-LARGEST_ID = 2**63 - 1
 LOOK_AGAIN = 0.5
 """Seconds between two looks at whether the resolver has answered."""
 

@@ -16,11 +16,11 @@ from koschei import packages
 from koschei.errors import NotFoundError
 from koschei.queries import build_lines, builds, changes, insight, package, package_lines
 from koschei.queries.build_lines import BuildLine
+from koschei.rules.ids import LARGEST_ID
 from koschei.rules.verdict import TaskState
 
 SHOWN_BUILDS = 5
 SHOWN_CHANGES = 1000
-LARGEST_ID = 2**63 - 1
 
 
 @click.command(

@@ -12,11 +12,11 @@ from koschei import requests
 from koschei.errors import InvalidInputError, NotFoundError
 from koschei.queries import builds, changes
 from koschei.rules.changes import ChangeKind
+from koschei.rules.ids import LARGEST_ID
 
 blueprint = Blueprint("builds", __name__)
 
 CHANGES_SHOWN = 500
-LARGEST_ID = 2**63 - 1
 
 
 @blueprint.get("/build/<int:build_id>")

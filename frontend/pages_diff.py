@@ -14,11 +14,10 @@ from koschei.model import Collection
 from koschei.queries import diff
 from koschei.queries.diff import ABSENT, Pair
 from koschei.queries.paging import ByName
-from koschei.rules.states import PackageState
+from koschei.rules.states import BROKEN, PackageState
 
 blueprint = Blueprint("diff", __name__)
 
-BROKEN = (PackageState.FAILING, PackageState.UNRESOLVED)
 ORDER = (*SHOWN_STATES, None)
 
 

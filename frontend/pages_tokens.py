@@ -14,12 +14,12 @@ from frontend.access import Role, needs
 from koschei import tokens
 from koschei.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from koschei.model import ApiToken
+from koschei.rules.ids import LARGEST_ID
 from koschei.tokens import Scope
 
 blueprint = Blueprint("tokens", __name__)
 
 LIVES = {7: "a week", 30: "a month", 90: "three months", 180: "half a year", 365: "a year"}
-LARGEST_ID = 2**63 - 1
 
 
 class TokenForm(forms.Form):

@@ -14,7 +14,7 @@ from koschei.rules.states import BuildState, PackageState
 
 MINUTES = (10, 20, 40, 60, 120, 240, 360, 480, 720, 1440, 2880, 5760, 10080, 20160)
 """Where a scale of minutes ends."""
-BROKEN = (PackageState.FAILING, PackageState.UNRESOLVED, PackageState.UNKNOWN)
+SHOWN = (PackageState.FAILING, PackageState.UNRESOLVED, PackageState.UNKNOWN)
 
 
 def labels(period: Period) -> list[str]:
@@ -57,13 +57,13 @@ def states(period: Period, times: Sequence[Times], title: str = "Packages that a
     if known:
         first, last = (f"{number(part.broken or 0)} of {number(part.tested)}" for part in (known[0], known[-1]))
         words = f"{first} tracked packages were broken when this begins, {last} at its end"
-        if not any(part.counts and part.counts.get(state) for part in known for state in BROKEN):
+        if not any(part.counts and part.counts.get(state) for part in known for state in SHOWN):
             words = "All tracked packages were ok all the time."
     return charts.areas(
         about(period, title, words),
         [
             Series(str(state), f"fill-{state}", [None if p.counts is None else p.counts.get(state, 0) for p in times])
-            for state in BROKEN
+            for state in SHOWN
         ],
         [Series("ok", "", [None if p.counts is None else p.counts.get(PackageState.OK, 0) for p in times])],
     )

@@ -21,12 +21,11 @@ from koschei.patience import Patience
 from koschei.resolution_results import change_rows
 from koschei.resolving import MISSING_DELAY, Resolving
 from koschei.rules.changes import dependency_changes
-from koschei.rules.states import BuildState
+from koschei.rules.states import COUNTED, BuildState
 from koschei.transitions import changing
 
 log = structlog.get_logger(__name__)
 
-COUNTED = (BuildState.COMPLETE, BuildState.FAILED)
 RESOLVABLE = (BuildState.RUNNING, *COUNTED)
 # How long after a build has ended what Koji should have is still expected to turn up.
 DOUBT = timedelta(days=3)

@@ -22,11 +22,11 @@ from koschei.db.notify import wake
 from koschei.errors import KojiRefusal, MessageError
 from koschei.koji.session import KojiSession
 from koschei.model import Build, Collection, Package
+from koschei.rules.ids import LARGEST_ID
 from koschei.rules.states import BuildState
 
 log = structlog.get_logger(__name__)
 
-LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 255
 LONGEST_SHOWN = 80
 MOST_EARLY = 1000

@@ -12,7 +12,8 @@ from typing import Any
 from flask import request, url_for
 
 from frontend.api_v2.problems import InvalidRequest
-from frontend.api_v2.values import LARGEST_ID, Query, utc
+from frontend.api_v2.values import Query, utc
+from koschei.rules.ids import LARGEST_ID
 
 HINT = "this is no cursor of this list: leave it out to begin at the first page, and follow `next` from there"
 

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from frontend.api_v2 import reading
 from frontend.api_v2.auth import bearer
-from frontend.api_v2.values import LARGEST_ID, LONGEST_NAME, NAME_PATTERN, Body, Query
+from frontend.api_v2.values import LONGEST_NAME, NAME_PATTERN, Body, Query
 from koschei.errors import NotFoundError
+from koschei.rules.ids import LARGEST_ID
 from koschei.rules.names import quoted
 from koschei.tokens import Scope
 

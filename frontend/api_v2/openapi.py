@@ -12,7 +12,8 @@ from pydantic.json_schema import models_json_schema
 import koschei
 from frontend.api_v2.declare import ROUTES, Route
 from frontend.api_v2.problems import MIMETYPE, Flaw, Problem
-from frontend.api_v2.values import LARGEST_ID, LONGEST_NAME, NAME_PATTERN, Query
+from frontend.api_v2.values import LONGEST_NAME, NAME_PATTERN, Query
+from koschei.rules.ids import LARGEST_ID
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"

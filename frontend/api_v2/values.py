@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 LONGEST_NAME = 200
-LARGEST_ID = 2**63 - 1
 NAME_PATTERN = r"^\.*[a-zA-Z0-9+_-][a-zA-Z0-9.+_-]*$"
 GROUP_PATTERN = r"^[a-zA-Z0-9.+_-]+(/[a-zA-Z0-9.+_-]+)?$"
 PATTERN_PATTERN = r"^[a-zA-Z0-9.+_*-]+$"

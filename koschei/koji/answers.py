@@ -11,12 +11,10 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from koschei.errors import KojiOutage
+from koschei.rules.ids import LARGEST_ID
 
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
-
-LARGEST = 2**63 - 1
-"""Largest number that XML-RPC (i8) and PostgreSQL (bigint) have."""
 
 
 def nonsense(method: str, what: str, found: object) -> KojiOutage:
@@ -33,7 +31,7 @@ def rows(method: str, answer: object, read: Callable[[object], T]) -> list[T]:
 
 def number(method: str, answer: object, what: str = "the answer") -> int:
     """An id or another whole number that is not negative."""
-    if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer <= LARGEST:
+    if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer <= LARGEST_ID:
         raise nonsense(method, what, answer)
     return answer
 

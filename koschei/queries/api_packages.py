@@ -25,13 +25,11 @@ from koschei.queries import api_resolutions, package, scheduling
 from koschei.queries.changes import like_pattern
 from koschei.queries.package import Somewhere
 from koschei.queries.scheduling import Explanation
-from koschei.rules.states import PackageState
+from koschei.rules.states import LEFT_ALONE, PackageState
 
 Lines = Select[*tuple[Any, ...]]
 MANY = 300
 """More packages than this are not looked up one by one."""
-
-LEFT_OUT = frozenset({PackageState.BLOCKED, PackageState.UNTRACKED})
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def _filtered(query: Lines, wanted: Wanted) -> Lines:
         query = query.where(Package.collection_id.in_(ids))
     if wanted.states:
         query = query.where(Package.state.in_(sorted(wanted.states)))
-        if not LEFT_OUT & set(wanted.states):  # said once more, so that the index of such packages is used
+        if not set(LEFT_ALONE) & set(wanted.states):  # said once more, so that the index of such packages is used
             query = query.where(~Package.blocked, Package.tracked)
     if wanted.names:
         query = query.where(Package.name.in_(wanted.names))

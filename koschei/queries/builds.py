@@ -9,9 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from koschei.model import Build, Collection, KojiTask, Package
-from koschei.rules.states import BuildState
-
-COUNTED = (BuildState.COMPLETE, BuildState.FAILED)
+from koschei.rules.states import COUNTED, BuildState
 
 
 @dataclass(frozen=True)

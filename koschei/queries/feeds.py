@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session, aliased
 
 from koschei.model import Collection, Package, PackageStateChange
 from koschei.queries import maintainers, packages
-from koschei.queries.overview import BROKEN, likely_reasons
-from koschei.rules.states import PackageState
+from koschei.queries.overview import likely_reasons
+from koschei.rules.states import BROKEN, PackageState
 
 Which = ColumnElement[bool]
 WITHIN = timedelta(days=30)

@@ -21,9 +21,7 @@ from koschei.model import (
     User,
 )
 from koschei.queries.collections import Counts
-from koschei.rules.states import PackageState
-
-LEFT_OUT = (PackageState.BLOCKED, PackageState.UNTRACKED)
+from koschei.rules.states import LEFT_ALONE
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> S
     query = (
         select(Package.collection_id, Package.state, func.count(), func.count(Package.base_id.distinct()))
         # The state says that they are tracked and not blocked, and an index has it.
-        .where(are_of(user_name), Package.collection_id.in_(collection_ids), Package.state.not_in(LEFT_OUT))
+        .where(are_of(user_name), Package.collection_id.in_(collection_ids), Package.state.not_in(LEFT_ALONE))
         .group_by(func.grouping_sets(tuple_(Package.collection_id, Package.state), tuple_()))
     )
     counts: dict[int, Counts] = {}

@@ -13,10 +13,9 @@ from koschei.model import Build, Collection, Package, PackageStateChange
 from koschei.queries import changes
 from koschei.queries.collections import Counts
 from koschei.rules import evr
-from koschei.rules.states import BuildState, PackageState
+from koschei.rules.states import BROKEN, BuildState, PackageState
 from koschei.rules.suspects import describe
 
-BROKEN = (PackageState.FAILING, PackageState.UNRESOLVED)
 FIXED_WITHIN = timedelta(days=7)
 FIXED_CANDIDATES = 1000
 BUCKETS = 24

@@ -20,20 +20,18 @@ from koschei.model import BasePackage, Collection, Package, PackageGroupRelation
 from koschei.queries.changes import like_pattern
 from koschei.queries.maintainers import are_of
 from koschei.queries.scheduling import priority_column
-from koschei.rules.states import PackageState
+from koschei.rules.states import BROKEN, LEFT_ALONE, PackageState
 
 Query = Select[*tuple[Any, ...]]
 
 # Broken first: this is what people sort by state for.
 STATE_ORDER = (
-    PackageState.UNRESOLVED,
-    PackageState.FAILING,
+    *BROKEN,
     PackageState.UNKNOWN,
     PackageState.OK,
     PackageState.UNTRACKED,
     PackageState.BLOCKED,
 )
-BROKEN = STATE_ORDER[:2]
 NOWHERE = -1e12
 """Sort key of what has no value (never built, no priority): behind everything that has one."""
 
@@ -198,16 +196,21 @@ def parse_order(value: str, collections: Mapping[str, int]) -> Order:
 def count(session: Session, selection: Selection) -> int:
     """How many names the list has."""
     # By number and state: an index has all that is asked, and a package has one number wherever it is.
-    bases = _chosen(select(Package.base_id), replace(selection, group_ids=None)).where(
-        Package.state.in_(sorted(_states(selection)))
-    )
-    if selection.group_ids is not None:
+    by_name = bool(selection.part) and selection.group_ids is None
+    rest = replace(selection, group_ids=None, part="" if by_name else selection.part)
+    bases = _chosen(select(Package.base_id), rest).where(Package.state.in_(sorted(_states(selection))))
+    if by_name:
+        there = bases.where(Package.base_id == BasePackage.id).correlate(BasePackage)
+        few = selection.states or selection.running or selection.user
+        # Where nearly every name fits, the few with this part are looked up, as members of groups are.
+        bases = select(BasePackage.id).where(_alike(selection.part), exists(there if few else there.offset(0)))
+    elif selection.group_ids is not None:
         there = bases.where(Package.base_id == PackageGroupRelation.base_id).correlate(PackageGroupRelation)
         # Each member is looked up: joined (without OFFSET they are), PostgreSQL would rather read all packages.
         bases = select(PackageGroupRelation.base_id).where(
             PackageGroupRelation.group_id.in_(selection.group_ids), exists(there.offset(0))
         )
-    if len(selection.group_ids or selection.collection_ids) > 1:
+    if not by_name and len(selection.group_ids or selection.collection_ids) > 1:
         bases = bases.distinct()
     return session.execute(select(func.count()).select_from(bases.subquery())).scalar_one()
 
@@ -305,11 +308,17 @@ def _among_broken(selection: Selection, order: Order, cursor: Cursor | None) -> 
 
 
 def _by_name(selection: Selection, order: Order, cursor: Cursor | None) -> Query:
-    query = _filtered(select(Package.name), selection, few=selection.user is None).group_by(Package.name)
+    name, few = (BasePackage.name if selection.part else Package.name), selection.user is None
+    if selection.part:
+        there = _filtered(select(Package.id), replace(selection, part=""), few=few)
+        there = there.where(Package.base_id == BasePackage.id).correlate(BasePackage)
+        query: Query = select(name).where(_alike(selection.part), exists(there))
+    else:
+        query = _filtered(select(name), selection, few=few).group_by(name)
     down = order.reverse != (cursor is not None and cursor.back)
     if cursor is not None:
-        query = query.where(Package.name < cursor.name if down else Package.name > cursor.name)
-    return query.order_by(Package.name.desc() if down else Package.name)
+        query = query.where(name < cursor.name if down else name > cursor.name)
+    return query.order_by(name.desc() if down else name)
 
 
 def _by_key(selection: Selection, order: Order, key: ColumnElement[float], cursor: Cursor | None) -> Query:
@@ -365,7 +374,7 @@ def _filtered(query: Query, selection: Selection, *, few: bool = False) -> Query
     # It follows from the states, but indexes of packages that are neither say it so.
     if not selection.states & {PackageState.BLOCKED}:
         query = query.where(~Package.blocked)
-    if not (selection.untracked or selection.states & {PackageState.BLOCKED, PackageState.UNTRACKED}):
+    if not (selection.untracked or selection.states & set(LEFT_ALONE)):
         query = query.where(Package.tracked)
     return query
 
@@ -374,7 +383,7 @@ def _states(selection: Selection) -> frozenset[PackageState]:
     """The states that packages of the list may have."""
     if selection.states:
         return selection.states
-    hidden = {PackageState.BLOCKED} if selection.untracked else {PackageState.BLOCKED, PackageState.UNTRACKED}
+    hidden = {PackageState.BLOCKED} if selection.untracked else set(LEFT_ALONE)
     return frozenset(PackageState) - hidden
 
 
@@ -401,13 +410,13 @@ def _chosen(query: Query, selection: Selection, *, few: bool = False) -> Query:
     if selection.names is not None:
         query = query.where(Package.name.in_(selection.names))
     if selection.part:
-        # Each name is looked at once, and not once in each collection.
-        pattern = like_pattern(selection.part)
-        alike = select(BasePackage.id).where(BasePackage.name.ilike(pattern, escape="\\"))
-        query = query.where(Package.base_id.in_(alike))
-        if few:  # what the index of names leads to is soon told apart by the name itself
-            query = query.where(Package.name.ilike(pattern, escape="\\"))
+        query = query.where(Package.base_id.in_(select(BasePackage.id).where(_alike(selection.part))))
     return query
+
+
+def _alike(part: str) -> ColumnElement[bool]:
+    """Whether this is in a name, which is looked at once, and not once in each collection."""
+    return BasePackage.name.ilike(like_pattern(part), escape="\\")
 
 
 def in_groups(group_ids: Sequence[int], *, few: bool = False) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from koschei.model import ResourceConsumption, StatisticsRefresh, StatisticsTasks
 from koschei.queries.collections import Counts
 from koschei.queries.paging import cut
-from koschei.rules.states import BuildState, PackageState
+from koschei.rules.states import BROKEN, LEFT_ALONE, BuildState, PackageState
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,12 @@ class Times:
         """How many packages were failing or unresolved."""
         if self.counts is None:
             return None
-        return self.counts.get(PackageState.FAILING, 0) + self.counts.get(PackageState.UNRESOLVED, 0)
+        return sum(self.counts.get(state, 0) for state in BROKEN)
 
     @property
     def tested(self) -> int:
         """How many packages were tracked and not blocked."""
-        left_out = (PackageState.UNTRACKED, PackageState.BLOCKED)
-        return sum(number for state, number in (self.counts or {}).items() if state not in left_out)
+        return sum(number for state, number in (self.counts or {}).items() if state not in LEFT_ALONE)
 
 
 @dataclass(frozen=True)

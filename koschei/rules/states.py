@@ -18,7 +18,7 @@ class BuildState(IntEnum):
     @property
     def counted(self) -> bool:
         """Whether a build in this state says something about the package: `complete` and `failed` do."""
-        return self in (BuildState.COMPLETE, BuildState.FAILED)
+        return self in COUNTED
 
     @property
     def finished(self) -> bool:
@@ -31,6 +31,9 @@ class BuildState(IntEnum):
         return self.name.lower()
 
 
+COUNTED = (BuildState.COMPLETE, BuildState.FAILED)
+
+
 class PackageState(StrEnum):
     """State of a package in a collection, as people see it."""
 
@@ -40,6 +43,10 @@ class PackageState(StrEnum):
     OK = "ok"
     FAILING = "failing"
     UNKNOWN = "unknown"
+
+
+BROKEN = (PackageState.UNRESOLVED, PackageState.FAILING)
+LEFT_ALONE = (PackageState.BLOCKED, PackageState.UNTRACKED)
 
 
 class CollectionState(StrEnum):
