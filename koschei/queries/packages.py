@@ -276,7 +276,8 @@ def _found(
         rows = session.execute(_by_key(narrow, order, key, cursor).limit(limit)).all() if broken else []
         if len(rows) == limit:
             return [(row.name, row.key) for row in rows], None
-    if cursor is None and order.by in BY_HIGHEST and not order.reverse:
+    # Names with a part are sought out one by one as it is; then they may as well be counted.
+    if cursor is None and order.by in BY_HIGHEST and not order.reverse and not selection.part:
         query = _highest(selection, order, _value(order.by, priority), limit)
         return [(row.name, row.key) for row in session.execute(query)], None
     rows = session.execute(_by_key(selection, order, key, cursor).limit(limit)).all()
