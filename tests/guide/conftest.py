@@ -9,6 +9,7 @@ import pytest
 
 from demo.postgres import Postgres
 from koschei.db.engine import Database
+from koschei.koji import tasks
 from tests.frontend.conftest import SECRET_KEY
 from tests.guide.guide import Installation, furnish
 from tests.koji_world import koji_world
@@ -34,7 +35,7 @@ def installation(
             f'login_args = {{user = "koschei", password = "koschei"}}\n[directories]\ncachedir = "{folder}"\n'
             f'[flask]\nSECRET_KEY = "{SECRET_KEY}"\n'
         )
-        yield Installation(postgres, template, settings)
+        yield Installation(postgres, template, settings, world.koji)
     postgres.drop_database(template)
 
 
@@ -45,4 +46,7 @@ def database(installation: Installation) -> Iterator[Database]:
     database = Database(installation.postgres.create_database(name, installation.template))
     yield database
     database.dispose()
+    # Koji is the same for all: to the next database, these would be builds that nobody follows.
+    for task in tasks.unfinished_submissions(installation.koji):
+        tasks.cancel(installation.koji, task.id)
     installation.postgres.drop_database(name)

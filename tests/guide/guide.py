@@ -21,6 +21,7 @@ from demo.postgres import Postgres
 from koschei import audit, notices, status, tokens
 from koschei.audit import Actor
 from koschei.config import Config, load
+from koschei.koji.session import KojiSession
 from koschei.model import Collection, Environment, Package, PackageGroup, PackageGroupRelation, User
 from koschei.rules.states import BuildState
 from koschei.tokens import Scope
@@ -94,6 +95,7 @@ class Installation:
     postgres: Postgres
     template: str
     settings: Path
+    koji: KojiSession
 
     def environ(self, url: str) -> dict[str, str]:
         """alice's environment, with PostgreSQL's own programs in her PATH."""
