@@ -82,7 +82,7 @@ def test_links_of_a_group_keep_to_it(client: FlaskClient, ours: None) -> None:
         "/groups/tools?running=1&amp;order_by=since",
         "/groups/tools?state=failing&amp;order_by=since&amp;collection=f44",
         "/groups/tools?order_by=name",
-        "/groups/tools?order_by=since&amp;collection=f43",
+        "/groups/tools?order_by=since&amp;collection=f43&amp;remember=1",
     ):
         assert set(re.split(r"[?]|&amp;", address)) in [
             set(re.split(r"[?]|&amp;", found)) for found in re.findall(r'href="([^"]+)"', page)
