@@ -5,8 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from frontend import context
-from koschei.errors import NotFoundError
-from koschei.model import Collection
 from koschei.queries import api
 
 blueprint = Blueprint("api_v1", __name__, url_prefix="/api/v1")
@@ -22,15 +20,8 @@ def packages() -> Response:
 @blueprint.get("/collections/diff/<one>/<two>")
 def difference(one: str, two: str) -> Response:
     """The packages of both collections whose states differ."""
-    a, b = _collection(one), _collection(two)
+    a, b = context.collection(one), context.collection(two)
     return _json(api.difference(context.session(), (a.id, a.name), (b.id, b.name)))
-
-
-def _collection(name: str) -> Collection:
-    for collection in context.choice().every:
-        if collection.name == name:
-            return collection
-    raise NotFoundError(f"There is no collection “{name}”")
 
 
 def _json(text: str) -> Response:

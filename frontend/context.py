@@ -20,6 +20,7 @@ from koschei.errors import InvalidInputError, NotFoundError
 from koschei.model import Collection
 from koschei.queries import collections as collection_queries
 from koschei.queries import notices, services
+from koschei.rules.names import shown
 from koschei.rules.states import CollectionState
 
 EXTENSION = "koschei"
@@ -129,16 +130,21 @@ def choice() -> Choice:
             word = remembered
         # The address of a package says which one of its name it is; that is not what people want to see elsewhere.
         kept = word if request.endpoint in REMEMBERING or request.endpoint not in CHOOSING else remembered
-        g.choice = Choice(every, _named(every, word) if word else every, word or None, kept or None)
+        g.choice = Choice(every, _named(every, word.split(",")) if word else every, word or None, kept or None)
     return cast(Choice, g.choice)
 
 
-def _named(every: list[Collection], word: str) -> list[Collection]:
+def collection(name: str) -> Collection:
+    """The collection of this name. Errors: NotFoundError."""
+    return _named(choice().every, [name])[0]
+
+
+def _named(every: list[Collection], names: Iterable[str]) -> list[Collection]:
     by_name = {collection.name: collection for collection in every}
-    names = list(dict.fromkeys(word.split(",")))
+    names = list(dict.fromkeys(names))
     for name in names:
         if name not in by_name:
-            raise NotFoundError(f"There is no collection “{name}”")
+            raise NotFoundError(f"There is no collection “{shown(name)}”")
     return [by_name[name] for name in names]
 
 

@@ -7,7 +7,6 @@ from datetime import UTC
 from flask import Blueprint, render_template
 
 from frontend import context, statistics_charts
-from koschei.errors import NotFoundError
 from koschei.queries import collections, statistics
 from koschei.queries.statistics import Period
 
@@ -38,9 +37,7 @@ def listing() -> str:
 def detail(name: str) -> str:
     """One collection."""
     session = context.session()
-    collection = next((c for c in context.choice().every if c.name == name), None)
-    if collection is None:
-        raise NotFoundError(f"There is no collection “{name}”")
+    collection = context.collection(name)
     period = _period(DAYS_OF_ONE)
     times = statistics.times(session, [collection.id], period)[collection.id]
     return render_template(

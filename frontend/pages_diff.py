@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from frontend import context
 from frontend.present import SHOWN_STATES
-from koschei.errors import InvalidInputError, NotFoundError
+from koschei.errors import InvalidInputError
 from koschei.model import Collection
 from koschei.queries import diff
 from koschei.queries.diff import ABSENT, Pair
@@ -44,7 +44,7 @@ class Sides:
 def difference(one: str, two: str) -> str:
     """Two collections side by side; `here` and `there` ask for packages in these states in the one and the other."""
     session, config = context.session(), context.frontend().config
-    sides = Sides(_collection(one), _collection(two), (_asked("here"), _asked("there")))
+    sides = Sides(context.collection(one), context.collection(two), (_asked("here"), _asked("there")))
     size = config.frontend.packages_per_page
     found = diff.difference(session, (sides.one.id, sides.two.id), sides.states, _cursor(), size)
     counts = found.counts
@@ -81,13 +81,6 @@ def _fits(pair: Pair, sides: Sides) -> bool:
         asked is None or asked == (ABSENT if state is None else state)
         for state, asked in zip(pair, sides.states, strict=True)
     )
-
-
-def _collection(name: str) -> Collection:
-    for collection in context.choice().every:
-        if collection.name == name:
-            return collection
-    raise NotFoundError(f"There is no collection “{name}”")
 
 
 def _asked(argument: str) -> str | None:

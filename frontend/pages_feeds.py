@@ -69,10 +69,8 @@ def of_user(name: str) -> Response:
 @blueprint.get("/collection/<name>/feed.atom")
 def of_collection(name: str) -> Response:
     """Of all packages of a collection."""
-    found = [collection for collection in context.choice().every if collection.name == name]
-    if not found:
-        raise NotFoundError(f"There is no collection “{name}”")
-    return _answer(found[0].display_name, {"name": name}, feeds.of_all(), collections=found)
+    found = context.collection(name)
+    return _answer(found.display_name, {"name": name}, feeds.of_all(), collections=[found])
 
 
 def _group(full_name: str, values: Mapping[str, str]) -> Response:

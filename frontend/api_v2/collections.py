@@ -8,7 +8,6 @@ from datetime import datetime
 from pydantic import Field
 
 from frontend import context
-from frontend.api_v2 import lookup
 from frontend.api_v2.declare import get
 from frontend.api_v2.values import Answer
 from koschei.model import Collection
@@ -71,7 +70,7 @@ def collections() -> CollectionList:
 @get("/collections/<name>", tag=TAG, answer=CollectionDetail, errors=(404,))
 def collection(name: str) -> CollectionDetail:
     """Tell everything about a collection."""
-    found, session = lookup.collection(name), context.session()
+    found, session = context.collection(name), context.session()
     line = _lines([found])[0]
     return CollectionDetail(
         **dict(line),

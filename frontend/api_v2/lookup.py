@@ -6,22 +6,14 @@ from collections.abc import Iterable
 
 from frontend import context
 from koschei.errors import NotFoundError
-from koschei.model import Collection, PackageGroup
+from koschei.model import PackageGroup
 from koschei.queries import api_packages, groups
 from koschei.rules.names import shown
 
 
-def collection(name: str) -> Collection:
-    """The collection of this name. Errors: NotFoundError."""
-    for found in context.choice().every:
-        if found.name == name:
-            return found
-    raise NotFoundError(f"There is no collection {shown(name)}")
-
-
 def collections(names: Iterable[str]) -> frozenset[str]:
     """These names, if there are such collections. Errors: NotFoundError for the first that there is not."""
-    return frozenset(collection(name).name for name in names)
+    return frozenset(context.collection(name).name for name in names)
 
 
 def group(full_name: str) -> PackageGroup:
@@ -34,7 +26,7 @@ def group(full_name: str) -> PackageGroup:
 
 def package(name: str, where: str) -> int:
     """The number of a package in a collection. Errors: NotFoundError."""
-    found = api_packages.in_collection(context.session(), name, collection(where).id)
+    found = api_packages.in_collection(context.session(), name, context.collection(where).id)
     if found is None:
         raise NotFoundError(f"There is no package {shown(name)} in {where}")
     return found

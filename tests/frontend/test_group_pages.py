@@ -169,7 +169,7 @@ def test_a_package_shows_its_settings_and_global_groups(client: FlaskClient, dat
         "Tested yes, it is tracked Manual priority 500, until the next build has finished Static priority −40" in seen
     )
     assert "Architectures only x86_64, s390x Dependencies looked at in each new repository" in seen
-    assert "Maintainers none that are known Groups tools" in seen
+    assert "Maintainers those of tools Groups tools" in seen
     assert "jane/own" not in seen
     assert "are to be looked at again" in seen
     seen = words(checked(client, "/package/foo?collection=f43"))
