@@ -64,6 +64,8 @@ def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
     Its build tag is that of its target in Koji. Its packages appear with the next polling.
     """
     wish = Fields(**fields)
+    with admin.reading() as session:
+        collections.check_new(session, name, wish)
     target = collections.find_target(admin.koji, fields["target"])
     carry_out(admin, lambda session: collections.create(session, admin.actor, name, wish, target, now=now()))
 
@@ -90,6 +92,8 @@ def edit_collection(admin: Admin, /, name: str, new_name: str | None, **fields: 
     wish = Fields(**fields)
     if wish == Fields() and new_name is None:
         raise click.UsageError("Say what to change; --help shows what can be")
+    with admin.reading() as session:
+        collections.check_change(session, name, wish, new_name)
     target = None if wish.target is None else collections.find_target(admin.koji, wish.target)
     carry_out(
         admin,

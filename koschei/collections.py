@@ -47,11 +47,14 @@ class Fields:
     bugzilla_version: str | None = None
 
 
-def by_name(session: Session, name: str) -> Collection:
+def by_name(session: Session, name: str, *, lock: bool = False) -> Collection:
     """The collection of that name. NotFoundError suggests names that look like it."""
-    found = session.scalar(select(Collection).where(Collection.name == name))
+    query = select(Collection).where(Collection.name == name)
+    found = session.scalar(query.with_for_update() if lock else query)
     if found is None:
-        raise _unknown(session, name)
+        names = _names(session)
+        there_are = f"There are: {listed(names)}" if names else "There is none yet: create-collection makes one"
+        raise NotFoundError(f"Collection not found: {shown(name)}. {suggestion(name, names, there_are)}")
     return found
 
 
@@ -70,16 +73,21 @@ def find_target(koji: KojiSession, name: str) -> Target:
     return found
 
 
-def create(session: Session, actor: Actor, name: str, wish: Fields, target: Target, *, now: datetime) -> list[str]:
-    """Make a collection; its build tag is that of `target`, which the wish names. Returns the audit messages.
-
-    Raises AlreadyExistsError and InvalidInputError.
-    """
+def check_new(session: Session, name: str, wish: Fields) -> None:
+    """Raise what `create` would, before Koji is asked for the target."""
     _check_name(name)
     _check_fields(wish)
     if wish.display_name is None or wish.target is None:
         raise InvalidInputError("A collection needs a display name and a target")
     _check_free(session, name)
+
+
+def create(session: Session, actor: Actor, name: str, wish: Fields, target: Target, *, now: datetime) -> list[str]:
+    """Make a collection; its build tag is that of `target`, which the wish names. Returns the audit messages.
+
+    Raises AlreadyExistsError and InvalidInputError.
+    """
+    check_new(session, name, wish)
     collection = Collection(name=name, build_tag=target.build_tag, dest_tag=wish.dest_tag or target.build_tag)
     for field, value in _given(wish):
         if field != "dest_tag":
@@ -88,6 +96,15 @@ def create(session: Session, actor: Actor, name: str, wish: Fields, target: Targ
     session.flush()
     wake(session, "polling", "repo-resolver")
     return [audit.record(session, actor, f"Collection {name} created")]
+
+
+def check_change(session: Session, name: str, wish: Fields, new_name: str | None = None) -> None:
+    """Raise what `edit` would, before Koji is asked for the target."""
+    by_name(session, name)
+    _check_name(new_name if new_name is not None else name)
+    _check_fields(wish)
+    if new_name is not None and new_name != name:
+        _check_free(session, new_name)
 
 
 def edit(
@@ -106,14 +123,10 @@ def edit(
     buildroot is another one than before, what was known about it is forgotten until the resolver has looked. Errors as
     in `create`, and NotFoundError.
     """
-    collection = session.scalar(select(Collection).where(Collection.name == name).with_for_update())
-    if collection is None:
-        raise _unknown(session, name)
-    _check_name(new_name if new_name is not None else name)
-    _check_fields(wish)
+    collection = by_name(session, name, lock=True)
+    check_change(session, name, wish, new_name)
     changes = dict(_given(wish))
-    if new_name is not None and new_name != name:
-        _check_free(session, new_name)
+    if new_name is not None:
         changes["name"] = new_name
     changes["build_tag"] = collection.build_tag if target is None else target.build_tag
     if wish.dest_tag == "":
@@ -185,9 +198,3 @@ def _forget_buildroot(session: Session, collection: Collection, now: datetime) -
 
 def _names(session: Session) -> list[str]:
     return list(session.scalars(select(Collection.name).order_by(Collection.order.desc(), Collection.name.desc())))
-
-
-def _unknown(session: Session, name: str) -> NotFoundError:
-    names = _names(session)
-    there_are = f"There are: {listed(names)}" if names else "There is none yet: create-collection makes one"
-    return NotFoundError(f"Collection not found: {shown(name)}. {suggestion(name, names, there_are)}")
