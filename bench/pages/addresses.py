@@ -30,6 +30,7 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
         "/packages?group={group}&state=failing",
         "/packages?q=lib",
         "/packages?q=e&order_by=since",
+        "/packages?q=e&user={busiest_user}&group={largest_group}",
     ),
     "package.detail": (
         "/package/{package}",

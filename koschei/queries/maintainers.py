@@ -94,10 +94,10 @@ def said_of(session: Session, user_name: str) -> Said:
     return Said() if row is None else Said(row[2], row.last_good, row.error)
 
 
-def are_of(user_name: str, *, few: bool = False) -> ColumnElement[bool]:
+def are_of(user_name: str, base_id: Any = Package.base_id, *, few: bool = False) -> ColumnElement[bool]:
     """Whether packages are somebody's: by the source, or in a group that the person maintains or that bears the name.
 
-    `few`: they are among a few in question, however many are somebody's.
+    `base_id`: the column that says which packages; `few`: they are among a few in question, however many somebody has.
 
     As an array, they are looked up by index; joined, PostgreSQL would rather read all packages of all collections.
     """
@@ -115,8 +115,8 @@ def are_of(user_name: str, *, few: bool = False) -> ColumnElement[bool]:
         .where(PackageGroup.namespace == user_name),
     )
     if few:
-        return or_(*(Package.base_id.in_(each) for each in mine))
-    return Package.base_id == any_(func.array(union_all(*mine).scalar_subquery()))
+        return or_(*(base_id.in_(each) for each in mine))
+    return base_id == any_(func.array(union_all(*mine).scalar_subquery()))  # type: ignore[no-any-return]
 
 
 def states(session: Session, user_name: str, collection_ids: Sequence[int]) -> States:

@@ -197,7 +197,9 @@ def count(session: Session, selection: Selection) -> int:
     """How many names the list has."""
     # By number and state: an index has all that is asked, and a package has one number wherever it is.
     by_name = bool(selection.part) and selection.group_ids is None
+    one_by_one = by_name or selection.group_ids is not None
     rest = replace(selection, group_ids=None, part="" if by_name else selection.part)
+    rest = replace(rest, user=None) if one_by_one else rest
     bases = _chosen(select(Package.base_id), rest).where(Package.state.in_(sorted(_states(selection))))
     if by_name:
         there = bases.where(Package.base_id == BasePackage.id).correlate(BasePackage)
@@ -210,6 +212,9 @@ def count(session: Session, selection: Selection) -> int:
         bases = select(PackageGroupRelation.base_id).where(
             PackageGroupRelation.group_id.in_(selection.group_ids), exists(there.offset(0))
         )
+    if one_by_one and selection.user is not None:
+        base_id = BasePackage.id if by_name else PackageGroupRelation.base_id
+        bases = bases.where(are_of(selection.user, base_id, few=True))
     if not by_name and len(selection.group_ids or selection.collection_ids) > 1:
         bases = bases.distinct()
     return session.execute(select(func.count()).select_from(bases.subquery())).scalar_one()
@@ -309,13 +314,17 @@ def _among_broken(selection: Selection, order: Order, cursor: Cursor | None) -> 
 
 
 def _by_name(selection: Selection, order: Order, cursor: Cursor | None) -> Query:
-    name, few = (BasePackage.name if selection.part else Package.name), selection.user is None
-    if selection.part:
-        there = _filtered(select(Package.id), replace(selection, part=""), few=few)
-        there = there.where(Package.base_id == BasePackage.id).correlate(BasePackage)
-        query: Query = select(name).where(_alike(selection.part), exists(there))
+    name: Any = Package.name
+    if selection.part or selection.user is not None:  # these are asked of each name, and not in each collection again
+        name = BasePackage.name
+        there = _filtered(select(Package.id), replace(selection, part="", user=None), few=True)
+        query: Query = select(name).where(exists(there.where(Package.base_id == BasePackage.id).correlate(BasePackage)))
+        if selection.part:
+            query = query.where(_alike(selection.part))
+        if selection.user is not None:
+            query = query.where(are_of(selection.user, BasePackage.id, few=True))
     else:
-        query = _filtered(select(name), selection, few=few).group_by(name)
+        query = _filtered(select(name), selection, few=True).group_by(name)
     down = order.reverse != (cursor is not None and cursor.back)
     if cursor is not None:
         query = query.where(name < cursor.name if down else name > cursor.name)
