@@ -9,8 +9,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done; true)
 ARGS ?=
-# Test processes at once.
-WORKERS ?= 2
+# Test processes at once: more than two processors, since many tests wait for processes of their own.
+WORKERS ?= 3
 
 # Somebody else's virtual environment must not leak into ours.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH CONDA_PREFIX

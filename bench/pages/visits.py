@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import statistics
 import sys
 import time
@@ -130,9 +131,8 @@ def visited(address: Address, port: int, headers: dict[str, str], repeat: int, w
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so many of them do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest of them that so many of them do not exceed (nearest rank)."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def _get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> int:

@@ -30,7 +30,7 @@ PATHS = ("/", "/packages", "/package/hello?collection=f44", "/api/v1/packages", 
 READERS = 3
 PAUSE = 0.02
 """Seconds between two requests of a reader: what is started meanwhile needs the processors, too."""
-DRAIN = "3"
+DRAIN = "6"  # seconds: more than the router takes to notice, however busy the machine is
 
 
 @dataclass
