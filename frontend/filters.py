@@ -38,13 +38,14 @@ def exact(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def when(moment: datetime | None, now: datetime) -> Markup:
-    """A relative time that tells its exact moment."""
+def when(moment: datetime | None, now: datetime, where: str = "") -> Markup:
+    """A relative time that tells its exact moment, and of which collection it is where that is not plain."""
     if moment is None:
         return Markup('<span class="none">never</span>')
     day, time = moment.astimezone(UTC).isoformat(" ", "seconds").removesuffix("+00:00").split()
-    words = f'<time datetime="{day}T{time}Z" title="{day} {time} UTC">{relative(moment, now)}</time>'
-    return Markup(words)  # noqa: S704 - a list has hundreds of them, and nothing in them can need escaping
+    title = f"{day} {time} UTC in {escape(where)}" if where else f"{day} {time} UTC"
+    words = f'<time datetime="{day}T{time}Z" title="{title}">{relative(moment, now)}</time>'
+    return Markup(words)  # noqa: S704 - a list has hundreds of them, and nothing else in them can need escaping
 
 
 def duration(value: timedelta | None) -> str:
@@ -96,5 +97,5 @@ def install(app: Flask) -> None:
     """Make them known to templates."""
     plain = (duration, number, signed, plural, version, differing, exact)
     app.jinja_env.filters.update({function.__name__: function for function in plain})
-    app.jinja_env.filters["when"] = lambda moment: when(moment, context.now())
+    app.jinja_env.filters["when"] = lambda moment, where="": when(moment, context.now(), where)
     app.jinja_env.filters["relative"] = lambda moment: relative(moment, context.now())

@@ -19,6 +19,7 @@ from koschei.errors import InvalidInputError
 from koschei.model import BasePackage, Collection, Package, PackageGroupRelation
 from koschei.queries.changes import like_pattern
 from koschei.queries.maintainers import are_of
+from koschei.queries.paging import cut
 from koschei.queries.scheduling import priority_column
 from koschei.rules.states import BROKEN, LEFT_ALONE, PackageState
 
@@ -198,8 +199,8 @@ def count(session: Session, selection: Selection) -> int:
     # By number and state: an index has all that is asked, and a package has one number wherever it is.
     by_name = bool(selection.part) and selection.group_ids is None
     one_by_one = by_name or selection.group_ids is not None
-    rest = replace(selection, group_ids=None, part="" if by_name else selection.part)
-    rest = replace(rest, user=None) if one_by_one else rest
+    user = None if one_by_one else selection.user
+    rest = replace(selection, group_ids=None, part="" if by_name else selection.part, user=user)
     bases = _chosen(select(Package.base_id), rest).where(Package.state.in_(sorted(_states(selection))))
     if by_name:
         there = bases.where(Package.base_id == BasePackage.id).correlate(BasePackage)
@@ -232,12 +233,9 @@ def page(
 ) -> Page:
     """The rows beside the cursor (None: the first ones), at most `size`."""
     at = (cursor.at if cursor else None) or now
-    back = cursor is not None and cursor.back
     priority = _priority(config, at)
-    found, total = _found(session, selection, order, cursor, size + 1, priority)
-    more, found = len(found) > size, found[:size]
-    if back:
-        found.reverse()
+    read, total = _found(session, selection, order, cursor, size + 1, priority)
+    found, before, after = cut(read, size, cursor)
     cells, states = _cells(session, selection, [name for name, _ in found], priority), _states(selection)
     rows = [
         Row(name, cells[name], [cell for cell in cells[name].values() if _fits(cell, selection, states)], key)
@@ -248,8 +246,7 @@ def page(
     stamp = at if order.by is SortBy.PRIORITY else None
     first = Cursor(rows[0].name, rows[0].key, stamp, back=True)
     last = Cursor(rows[-1].name, rows[-1].key, stamp)
-    has_before, has_after = (more, True) if back else (cursor is not None, more)
-    return Page(rows, first if has_before else None, last if has_after else None, total)
+    return Page(rows, first if before else None, last if after else None, total)
 
 
 def named(session: Session, selection: Selection, names: Sequence[str], *, config: Config, now: datetime) -> list[Row]:

@@ -68,11 +68,6 @@ def schedulable(facts: SchedulingFacts) -> bool:
     return all(condition.holds for condition in conditions(facts))
 
 
-def skip_reasons(facts: SchedulingFacts) -> tuple[str, ...]:
-    """Why the package may not be built now; empty when it may."""
-    return tuple(condition.reason for condition in conditions(facts) if not condition.holds)
-
-
 def _condition(name: str, holds: bool, text: str, reason: str, remedy: str) -> Condition:
     return Condition(name, holds, text, "" if holds else reason, "" if holds else remedy)
 
