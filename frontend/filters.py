@@ -98,4 +98,3 @@ def install(app: Flask) -> None:
     plain = (duration, number, signed, plural, version, differing, exact)
     app.jinja_env.filters.update({function.__name__: function for function in plain})
     app.jinja_env.filters["when"] = lambda moment, where="": when(moment, context.now(), where)
-    app.jinja_env.filters["relative"] = lambda moment: relative(moment, context.now())
