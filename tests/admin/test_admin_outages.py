@@ -34,7 +34,12 @@ REVISIONS = ("alembic_version", "schema_revision")
 
 @pytest.fixture(autouse=True)
 def as_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Connections are waited for as in the installed script, Koji is given up at once, and files are at hand."""
+    """Connections are waited for as in the installed script, Koji is given up at once, and files are at hand.
+
+    A script takes its way of waiting back when it ends. Here other threads may be using it by then.
+    """
+    psycopg2.extensions.set_wait_callback(interrupts.wait)
+    monkeypatch.setattr(interrupts, "uninstall", lambda: None)
     monkeypatch.setattr(koji_session, "TRIES", 1)
     monkeypatch.chdir(tmp_path)
     write_files(tmp_path)
@@ -43,7 +48,6 @@ def as_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 
 def run(shell: Shell, row: Row) -> Result:
-    psycopg2.extensions.set_wait_callback(interrupts.wait)
     return shell.run(*row.words)
 
 
