@@ -13,7 +13,7 @@ from koschei.db.engine import Database
 Value = TypeVar("Value")
 
 
-def wait_until(condition: Callable[[], Value], timeout: float = 10, message: str = "the condition to hold") -> Value:
+def wait_until(condition: Callable[[], Value], timeout: float = 60, message: str = "the condition to hold") -> Value:
     """Call `condition` until it answers something true, and return that; fail after `timeout` seconds.
 
     An exception of `condition` ends the wait: catch in it what may happen on the way.

@@ -76,7 +76,7 @@ def test_ids_of_a_transaction_that_failed_are_not_remembered(database: Database)
 
 
 def test_two_processes_that_meet_the_same_packages_agree(database: Database) -> None:
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=60)
     answers: list[dict[Nevra, int]] = []
 
     def work(order: list[Nevra]) -> None:
@@ -88,7 +88,7 @@ def test_two_processes_that_meet_the_same_packages_agree(database: Database) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(answers) == 2
     assert answers[0] == answers[1]
 

@@ -300,7 +300,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/slow":
             self.wfile.write(b"pkg01\n")
             self.wfile.flush()
-            self.gate.wait(10)
+            self.gate.wait(60)
         elif self.path == "/trickle":
             with suppress(ConnectionError):
                 for _ in range(500):

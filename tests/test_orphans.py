@@ -160,7 +160,7 @@ def test_what_somebody_is_about_to_name_stays(database: Database, monkeypatch: p
         sweeping.start()
         wait_for_a_waiter(database)
         store_dependencies(session, build.id, numbers)
-    sweeping.join(20)
+    sweeping.join(60)
     assert not sweeping.is_alive()
     with database.begin() as session:
         assert set(session.scalars(select(Dependency.id))) == set(numbers)
@@ -250,7 +250,7 @@ def test_a_branch_copies_what_a_sweep_left_not_what_was_there_before(
         wait_for_a_waiter(database)
         session.execute(delete(Build).where(Build.id == build.id))
         session.execute(delete(Dependency))
-    thread.join(20)
+    thread.join(60)
     with database.begin() as session:
         assert session.scalar(select(func.count()).select_from(Collection)) == 2
         assert session.scalar(select(func.count()).select_from(Build)) == 2

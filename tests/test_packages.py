@@ -156,7 +156,7 @@ def test_tracking_wakes_the_services_that_look_at_new_packages(database: Databas
         listener.listen()
         with database.begin() as session:
             packages.track(session, ALICE, collection(session), ["foo"], now=NOW)
-        assert listener.wait(10)
+        assert listener.wait(60)
     finally:
         listener.close()
 

@@ -67,7 +67,7 @@ def test_a_running_build_is_marked_and_polling_is_woken(database: Database) -> N
         with database.begin() as session:
             build_id = running(session).id
             said = requests.cancel_build(session, ALICE, build_id)
-        assert listener.wait(5)
+        assert listener.wait(60)
     finally:
         listener.close()
     assert said == f"Build {build_id} of foo in f43: cancelation requested"
@@ -141,7 +141,7 @@ def test_packages_are_marked_and_the_resolver_is_woken(database: Database) -> No
     try:
         with database.begin() as session:
             asked = requests.resolve(session, ALICE, [named(session, "foo"), named(session, "bar")])
-        assert listener.wait(5)
+        assert listener.wait(60)
     finally:
         listener.close()
     assert asked.messages == (

@@ -298,7 +298,7 @@ def test_a_run_waits_for_a_service_that_changes_the_package_and_believes_what_it
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         wait_until(lambda: session.scalar(waiting), message="the run to wait")
         session.get_one(Build, again.id).untagged = False
-    other.join(10)
+    other.join(60)
     assert not other.is_alive()
     with database.begin() as session:
         assert set(session.scalars(select(Build.id))) == numbers

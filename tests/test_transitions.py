@@ -283,7 +283,7 @@ def test_a_visible_change_wakes_the_scheduler_and_the_watcher(
     with database.begin() as session, changing(session, ids[:1], Cause.RESOLUTION, now=NOW) as packages:
         packages[0].resolved = False
     for listener in listeners:
-        assert listener.wait(5)
+        assert listener.wait(60)
         listener.close()
 
 
@@ -311,7 +311,7 @@ def test_packages_are_locked_in_the_order_of_their_ids(database: Database, ids: 
         wait_for_a_waiter(database)
         with database.begin() as observer:
             assert [free(observer, package_id) for package_id in (low, middle, high)] == [False, False, True]
-    thread.join(10)
+    thread.join(60)
     assert reached == [[low, middle, high]]
 
 

@@ -144,7 +144,7 @@ def test_a_task_that_nobody_knows_wakes_the_scheduler_only_while_it_misses_one(
     while listener.wait(0.2):  # what the submission itself told
         pass
     assert not handle(world, "buildsys.task.state.change", {**TASK, "id": 4711})
-    assert listener.wait(5)
+    assert listener.wait(60)
     listener.close()
 
 
@@ -196,7 +196,7 @@ def test_a_new_repository_wakes_the_resolver(world: KojiWorld, database_url: str
     assert not handle(world, "buildsys.repo.init", REPO)
     assert not listener.wait(0.2)
     assert handle(world, "buildsys.repo.done", REPO)
-    assert listener.wait(5)
+    assert listener.wait(60)
     listener.close()
 
 

@@ -48,7 +48,7 @@ def test_a_build_is_cancelled_once_and_polling_hears_of_it(shell: Shell, world: 
     listener.listen()
     said = shell.ok("cancel-build", str(build.id))
     assert said == f"Build {build.id} of foo in f43: cancelation requested\n"
-    assert listener.wait(5)
+    assert listener.wait(60)
     listener.close()
     assert world.builds("foo")[0].cancel_requested
     with world.database.begin() as session:
@@ -70,7 +70,7 @@ def test_packages_are_asked_for_and_the_resolver_hears_of_it(shell: Shell, world
     listener = Listener(database_url, "repo-resolver")
     listener.listen()
     assert shell.ok("resolve", "foo", "-c", "f43") == "Package foo in f43: resolution requested\n"
-    assert listener.wait(5)
+    assert listener.wait(60)
     listener.close()
     assert world.package("foo").needs_resolution
     assert not world.package("bar").needs_resolution

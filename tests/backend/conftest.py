@@ -30,7 +30,7 @@ class Health:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of an answer; status 0 when nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -68,7 +68,7 @@ class Running:
     def stop(self) -> None:
         self.runner.stop.set()
         self.runner.listener.interrupt()
-        self.thread.join(10)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 
@@ -135,6 +135,6 @@ def spawn() -> Iterator[Spawn]:
     for process in processes:
         with suppress(ProcessLookupError):
             process.popen.kill()
-        process.popen.wait(10)
+        process.popen.wait(60)
         if process.popen.stdout:
             process.popen.stdout.close()

@@ -228,7 +228,7 @@ def test_a_signal_ends_it_within_ten_seconds_whatever_it_does(
         wait_until(lambda: process.health.status("ready") == 200)
     started = time.monotonic()
     process.popen.send_signal(number)
-    assert process.popen.wait(15) == 0
+    assert process.popen.wait(60) == 0
     assert time.monotonic() - started < (5 if behaviour in ("works", "polite") else 10)
     assert "Traceback" not in process.log()
 

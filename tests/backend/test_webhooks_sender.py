@@ -202,7 +202,7 @@ def test_a_deleted_webhook_ends_its_deliveries(database: Database, sender: MakeS
         done.set()
         add(database, "other", found.url("/other"))
         happens_to(database, "c")
-        wait_until(lambda: found.requests[-1].path == "/other", 10)
+        wait_until(lambda: found.requests[-1].path == "/other")
     assert found.names() == ["a", "c"]
 
 
@@ -296,7 +296,7 @@ def test_a_watcher_that_is_killed_in_the_middle_repeats_the_event_with_its_id_an
         process = watcher()
         wait_until(lambda: len(found.requests) == 2, 30)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         done.set()
         process = watcher()
         wait_for(found, "a", "b", "b", "c")
@@ -304,5 +304,5 @@ def test_a_watcher_that_is_killed_in_the_middle_repeats_the_event_with_its_id_an
         assert (first.id, first.text) == (again.id, again.text)
         process.send_signal(signal.SIGTERM)
         started = time.monotonic()
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
         assert time.monotonic() - started < 8

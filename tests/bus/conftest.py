@@ -95,7 +95,7 @@ class Running:
         """End it as a signal would."""
         self.runner.stop.set()
         self.runner.listener.interrupt()
-        self.thread.join(20)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 

@@ -111,7 +111,7 @@ class Watcher:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit status, after a signal."""
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def test_sigterm_lets_the_message_at_hand_be_finished_and_leaves_the_rest_in_the_queue(
@@ -123,7 +123,7 @@ def test_sigterm_lets_the_message_at_hand_be_finished_and_leaves_the_rest_in_the
 
     def slow(truth: Any, *_: object, **__: object) -> Any:
         inside.set()
-        go.wait(20)
+        go.wait(60)
         return truth()
 
     lie(monkeypatch, "getTaskChildren", slow)
@@ -134,10 +134,10 @@ def test_sigterm_lets_the_message_at_hand_be_finished_and_leaves_the_rest_in_the
         health = Health(port)
         wait_until(lambda: health.facts().get("detail", {}).get("bus") == "connected", 30, "the watcher")
         post.send(*[task(task_id) for task_id in tasks.values()])
-        assert inside.wait(20)
+        assert inside.wait(60)
         watcher.process.terminate()
         go.set()  # Koji answers before the watcher has lost patience
-        assert watcher.process.wait(20) == 0
+        assert watcher.process.wait(60) == 0
     finally:
         go.set()
         if watcher.process.poll() is None:

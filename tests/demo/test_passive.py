@@ -33,7 +33,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     process.send_signal(signal.SIGINT)
     process.stdout.read()
     process.stdout.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -84,7 +84,7 @@ def test_when_its_owner_is_killed_neither_the_node_nor_its_port_mapper_is_left(t
     assert any("beam" in name for name in processes(mark))
     assert "epmd" in processes(mark)
     owner.send_signal(signal.SIGKILL)
-    owner.wait(10)
+    owner.wait(60)
     wait_until(lambda: not processes(mark), 30, "everything to end")
 
 

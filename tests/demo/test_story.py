@@ -108,7 +108,7 @@ def bus_here() -> bool:
 def get(url: str) -> str | None:
     """The page, None while there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=60) as reply:
             return str(reply.read().decode())
     except OSError:
         return None

@@ -393,7 +393,7 @@ def tell(process: subprocess.Popen[str]) -> None:
 
 
 def finish(process: subprocess.Popen[str]) -> None:
-    process.communicate("\n", timeout=20)
+    process.communicate("\n", timeout=60)
     assert process.returncode == 0
 
 
@@ -437,7 +437,7 @@ def test_a_process_killed_while_it_fetches_leaves_nothing_that_matters(server: S
     RepositoryCache(cache.folder, 10)  # cleaning up spares what is being made
     assert len(entries(cache)) == 2
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     server.hold.set()
     with cache.take_in(f"{server.url}/repo", "key") as repository:
         assert names(repository, "b") == {"a", "b"}

@@ -31,7 +31,7 @@ def knowing(people: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _answers(address: str) -> bool:

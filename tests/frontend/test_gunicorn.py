@@ -52,14 +52,14 @@ def test_it_serves_and_ends_when_told(tmp_path: Path, database: Database) -> Non
         def page() -> str:
             assert server.poll() is None, log.read_text()
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/packages", timeout=10) as response:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/packages", timeout=60) as response:
                     return str(response.read().decode())
             except OSError:
                 return ""
 
         assert ">hello</a>" in wait_until(page, 60, "the frontend to answer")
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=40) == 0, log.read_text()
+        assert server.wait(timeout=60) == 0, log.read_text()
     finally:
         if server.poll() is None:
             server.kill()

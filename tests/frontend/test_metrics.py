@@ -95,7 +95,7 @@ class Serving:
         """Status and text of an answer; 0 when nobody listens."""
         assert self.process.poll() is None, self.log.read_text()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as response:
                 return int(response.status), response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -134,7 +134,7 @@ def test_all_workers_are_told_of_on_a_port_of_its_own(tmp_path: Path, database: 
         (folder,) = (tmp_path / "tmp").glob("koschei-metrics-*")
         assert {int(path.stem.rpartition("_")[2]) for path in folder.iterdir()} <= {0, 1, 2}
         serving.process.send_signal(signal.SIGTERM)
-        assert serving.process.wait(timeout=40) == 0, serving.log.read_text()
+        assert serving.process.wait(timeout=60) == 0, serving.log.read_text()
     finally:
         if serving.process.poll() is None:
             serving.process.kill()

@@ -42,7 +42,7 @@ def served(installation: Installation, url: str, folder: Path) -> Iterator[Fetch
     def fetch(address: str) -> Answer:
         assert server.poll() is None, log.read_text()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{address}", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{address}", timeout=60) as response:
                 return Answer(response.status, response.read().decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode())
@@ -53,7 +53,7 @@ def served(installation: Installation, url: str, folder: Path) -> Iterator[Fetch
         wait_until(lambda: fetch("/healthz/ready").status == 200, 60, "the frontend to be ready")
         yield fetch
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=40) == 0, log.read_text()
+        assert server.wait(timeout=60) == 0, log.read_text()
     finally:
         if server.poll() is None:
             server.kill()

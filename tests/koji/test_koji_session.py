@@ -182,7 +182,7 @@ def test_stopping_does_not_wait_for_the_hub(hub, connect, call, error):
     session.read("getAPIVersion")
     hub.say("cancelTask", Hang(release))
     hub.arrived.clear()
-    stopper = threading.Thread(target=lambda: hub.arrived.wait(10) and stop.set())
+    stopper = threading.Thread(target=lambda: hub.arrived.wait(60) and stop.set())
     stopper.start()
     started = time.monotonic()
     with pytest.raises(error, match="stopping"):

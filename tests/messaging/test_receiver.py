@@ -173,7 +173,7 @@ def test_messages_that_come_on_two_channels_are_dealt_with_one_at_a_time() -> No
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        go.wait(5)
+        go.wait(60)
         inside -= 1
         return True
 
@@ -186,5 +186,5 @@ def test_messages_that_come_on_two_channels_are_dealt_with_one_at_a_time() -> No
     wait_until(lambda: inside)
     go.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert (most, outcomes) == (1, [Outcome.HANDLED] * 4)

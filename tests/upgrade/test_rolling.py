@@ -130,7 +130,7 @@ class Readers:
         wait_until(lambda: self.failures or self.seen.total() >= goal, 60, f"{more} more answers")
 
     def _read(self, offset: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         turn = offset
         while not self._stop.wait(PAUSE):
             path = PATHS[turn % len(PATHS)]

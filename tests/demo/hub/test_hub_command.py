@@ -100,4 +100,4 @@ def test_runs_by_itself(tmp_path: Path) -> None:
             assert "rnv-1.7.11-33.fc43" in listed.stdout
         finally:
             hub.terminate()
-            assert hub.wait(timeout=20) == 0
+            assert hub.wait(timeout=60) == 0

@@ -277,7 +277,7 @@ class Player:
         url = self.server.hub_url + ("/ssllogin" if exchange["url"].endswith("/ssllogin") else "")
         request = urllib.request.Request(url, body, self._headers(exchange))
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 raw = response.read()
         except urllib.error.HTTPError as error:
             error.close()
