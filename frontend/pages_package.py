@@ -70,6 +70,7 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
     resolvable = next((answer for answer in answers if answer.resolved), None)
     if resolvable is None and unresolved and len(answers) > size:
         resolvable = package.last_resolvable(session, row.id)
+    explanation = scheduling.explain(session, row, config, now, built=_built_today(history, now))
     found, pending = changes.of_builds_and_pending(session, wanted, row.id, CHANGES_IN_HISTORY)
     return render_template(
         "package.html",
@@ -78,7 +79,8 @@ def page(here: Somewhere, form: SettingsForm | None = None, places: Sequence[Som
         places=places,
         package=row,
         collection=here.collection,
-        explanation=scheduling.explain(session, row, config, now, built=_built_today(history, now)),
+        explanation=explanation,
+        room=scheduling.room(session) if explanation.queued else None,
         broke=broke,
         newest=answers[0] if answers else None,
         resolvable=resolvable if unresolved else None,

@@ -132,18 +132,19 @@ def insight(session: Session, item: Package, config: Config, now: datetime) -> I
         changes=tuple(change_line(change) for change in found.shown),
         changes_total=found.total,
         changes_of=whose,
-        then=tuple(_then(item, explanation, now)),
+        then=tuple(_then(session, item, explanation)),
     )
 
 
-def _then(item: Package, explanation: Explanation, now: datetime) -> list[str]:
+def _then(session: Session, item: Package, explanation: Explanation) -> list[str]:
     """What will happen next, in sentences."""
     said = [f"{condition.reason}. {condition.remedy}." for condition in explanation.conditions if not condition.holds]
-    value = explanation.priority
-    if explanation.schedulable and value is not None:
-        if value.total >= explanation.threshold:
-            said.append("It is built as soon as the limits and Koji's load allow")
-        elif explanation.due is None:
+    if explanation.queued:
+        said.append("It is built as soon as the limits and Koji's load allow")
+        if room := scheduling.room(session):
+            said.append(f"The scheduler at {room.moment:%Y-%m-%d %H:%M} UTC: {room.words}")
+    elif explanation.schedulable and explanation.priority is not None:
+        if explanation.due is None:
             said.append("Elapsed time alone never brings it to the threshold; a changed dependency or a person can")
         else:
             said.append(f"Unless something changes before, it is built from {explanation.due:%Y-%m-%d %H:%M} UTC on")

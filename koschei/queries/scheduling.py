@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from koschei.config import Config
-from koschei.model import Build, Collection, Package, conditions
+from koschei.model import Build, Collection, Package, ServiceStatus, conditions
 from koschei.rules import priority as rules
 from koschei.rules import schedulability
 from koschei.rules.priority import Priority, Weights
@@ -35,6 +35,11 @@ class Explanation:
         """Whether every condition holds."""
         return all(condition.holds for condition in self.conditions)
 
+    @property
+    def queued(self) -> bool:
+        """Whether it is built as soon as there is room for it."""
+        return self.schedulable and self.priority is not None and self.priority.total >= self.threshold
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -44,6 +49,14 @@ class Candidate:
     name: str
     collection: str
     priority: float
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the scheduler found in its last pass, and when: `words` without a full stop."""
+
+    moment: datetime
+    words: str
 
 
 DAY = timedelta(hours=24)
@@ -104,6 +117,22 @@ def running_builds(session: Session) -> int:
     """How many scratch builds are running or being submitted; a branch's copy of one is the same task in Koji."""
     query = select(func.count()).select_from(Build)
     return session.execute(query.where(Build.state == BuildState.RUNNING, Build.copied_from.is_(None))).scalar_one()
+
+
+def room(session: Session) -> Room | None:
+    """Why what is queued is not built yet; None as long as the scheduler has no answer, and while its passes fail."""
+    found = session.get(ServiceStatus, "scheduler")
+    if found is None or found.pass_finished is None or found.error is not None or not found.detail:
+        return None
+    running, most = found.detail.get("running"), found.detail.get("max_builds")
+    words = f"{running} of at most {most} builds are running"
+    if waiting_for := found.detail.get("waiting_for"):
+        words += f". It waits for {waiting_for}"
+    elif obstacles := found.detail.get("obstacles"):
+        words += f". {obstacles[0]}"
+    elif submitted := found.detail.get("submitted"):
+        words += f". {submitted} was submitted last"
+    return Room(found.pass_finished, words)
 
 
 def explain(

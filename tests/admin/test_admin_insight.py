@@ -116,6 +116,14 @@ def test_every_package_says_what_comes_next(shell: Shell, ids: dict[str, int], n
     assert next_step in shell.ok("explain", name).split("What comes next:")[1]
 
 
+def test_what_is_queued_is_told_what_the_scheduler_found(shell: Shell, database: Database, ids: dict[str, int]) -> None:
+    detail = {"running": 2, "max_builds": 2, "waiting_for": "running builds to end"}
+    with filling(database) as world:
+        world.service("scheduler", detail=detail)
+    next_steps = shell.ok("explain", "less").split("What comes next:")[1]
+    assert " UTC: 2 of at most 2 builds are running. It waits for running builds to end" in next_steps
+
+
 def test_a_package_is_explained_wherever_it_is(shell: Shell, ids: dict[str, int]) -> None:
     assert {one["collection"] for one in json.loads(shell.ok("explain", "wanted", "--json"))} == {"f43", "f44"}
     assert [one["collection"] for one in json.loads(shell.ok("explain", "wanted", "--json", "-c", "f43"))] == ["f43"]

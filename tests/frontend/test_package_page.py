@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from koschei import groups
 from koschei.audit import Actor
 from koschei.db.engine import Database
-from koschei.model import Environment, PackageMaintainer
+from koschei.model import Environment, Package, PackageMaintainer, ServiceStatus
 from koschei.rules.states import BuildState
 from tests.frontend.persons import Visitor
 from tests.world import ago, filling
@@ -26,8 +28,8 @@ def setting(page: str, name: str) -> str:
     return found[1]
 
 
-def text(html: str) -> str:
-    return re.sub(r"<[^>]*>", "", html)
+def text(markup: str) -> str:
+    return re.sub(r"<[^>]*>", "", markup)
 
 
 @pytest.fixture
@@ -97,3 +99,32 @@ def test_when_it_is_built_next_is_a_moment_that_stays_true(client: FlaskClient, 
     assert re.search(
         r'Its next build is due <time datetime="[^"]+" title="[^"]+ UTC">in 5 days</time>, or earlier', page
     )
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ({"waiting_for": "running builds to end"}, "2 of at most 2 builds are running. It waits for running builds"),
+        ({"obstacles": ["zsh: Koji's load is 93%, above 50%"]}, "running. zsh: Koji's load is 93%, above 50%."),
+        ({"submitted": "zsh"}, "running. zsh was submitted last."),
+        ({}, "2 of at most 2 builds are running."),
+    ],
+)
+def test_what_is_queued_tells_what_the_scheduler_found_in_its_way(
+    client: FlaskClient, database: Database, bash: None, detail: dict[str, object], words: str
+) -> None:
+    assert "The scheduler, " not in client.get("/package/bash").text
+    with filling(database) as world:
+        world.service("scheduler", detail={"running": 2, "max_builds": 2, **detail})
+    assert "The scheduler, " not in client.get("/package/bash").text
+    with filling(database) as world:
+        world.session.execute(update(Package).where(Package.name == "bash").values(manual_priority=500))
+    page = client.get("/package/bash").text
+    assert "It will be built as soon as Koji has room" in page
+    found = re.search(r"The scheduler, (.*?)</p>", page, re.DOTALL)
+    assert found
+    assert words in html.unescape(text(found[1]))
+    assert 'href="/packages?order_by=current_priority&amp;collection=f44"' in found[1]
+    with filling(database) as world:
+        world.session.execute(update(ServiceStatus).values(error="it broke", error_since=ago(1)))
+    assert "The scheduler, " not in client.get("/package/bash").text
