@@ -64,19 +64,16 @@ SUSPENDED = "Koschei operation is currently suspended due to scheduled Koji outa
 EFFECTS: dict[str, Effect] = {
     # Announcements
     f'koschei-admin set-notice "{SUSPENDED}"': shows(EVERYWHERE, SUSPENDED),
-    'koschei-admin set-notice "Builds are suspended until 18:00 UTC"': shows(
-        EVERYWHERE, "Builds are suspended until 18:00 UTC"
-    ),
-    'koschei-admin set-notice "Fedora 28 has been branched"': [
-        *shows(EVERYWHERE, "Fedora 28 has been branched"),
+    'koschei-admin set-notice "Fedora 28 has been branched: [what to do](https://example.org/branching)"': [
+        *shows(EVERYWHERE, "Fedora 28 has been branched: what to do"),
         *hides(EVERYWHERE, "an older notice"),
     ],
-    'koschei-admin set-notice "Koschei moves to another database; nothing is tested until 14:00 UTC"': shows(
-        EVERYWHERE, "Koschei moves to another database; nothing is tested until 14:00 UTC"
-    ),
     "koschei-admin clear-notice": hides(EVERYWHERE, "an older notice", "Announcement"),
     # Collections
-    'koschei-admin create-collection f43 -d "Fedora 43" -t f43 --dest-tag f43': [
+    (
+        'koschei-admin create-collection f43 -d "Fedora 43" -t f43 --dest-tag f43 --bugzilla-product Fedora '
+        "--bugzilla-version 43"
+    ): [
         *opens("/collection/f43"),
         *shows("/", "Fedora 43"),
         *shows("/collections", "Fedora 43"),

@@ -189,3 +189,31 @@ def test_a_restored_database_answers_as_the_dumped_one_and_finds_out_what_the_gu
         # What waited in the outbox still does, under the same ids.
         assert [event.message_id for event in outbox.unsent(session)][: len(events)] == events
     assert events
+
+
+def test_the_owner_of_the_tables_makes_them_for_services_that_connect_as_another_role(drill: Drill) -> None:
+    (line,) = section("A role that owns the tables")
+    (drill.folder / "settings.toml").write_text(
+        f'unpriv_db_username = "koschei-service"\n[database_config]\nhost = "127.0.0.1"\nport = {drill.postgres.port}\n'
+        'database = "restored"\nusername = "koschei-service"\n'
+    )
+    roles = ('"koschei-owner"', '"koschei-service"')
+
+    def status(words: str) -> int:
+        """Of a line typed in the admin pod: as drill.type, but with no more than the settings to find the database."""
+        return subprocess.run(
+            ["/bin/sh", "-c", f"unset KOSCHEI__DB_URL; {words}"], env=drill.environ("restored"), check=False
+        ).returncode
+
+    for role in roles:
+        drill.type(f"psql -c 'CREATE ROLE {role} LOGIN'", "postgres")
+    try:
+        drill.type("createdb --owner=koschei-owner restored", "postgres")
+        assert status("koschei-admin create-db") == 3
+        assert status(line) == 0
+        assert status("koschei-admin db-check") == 0
+        assert status("koschei-admin alembic downgrade -- -1") == 3
+    finally:
+        drill.postgres.drop_database("restored")
+        for role in roles:
+            drill.type(f"psql -c 'DROP ROLE {role}'", "postgres")

@@ -11,12 +11,13 @@ from prometheus_client import REGISTRY
 import backend.metrics  # noqa: F401 - registers the metrics
 from admin.main import COMMANDS
 from backend.health import Pulse
-from koschei import doctor
+from koschei import doctor, webhooks
 from koschei.db.engine import Database
 from koschei.rules.schedulability import CHECKS
 from koschei.rules.states import CollectionState
 from koschei.status import Health
-from tests.guide.guide import GUIDE, Installation
+from koschei.webhooks import Wish
+from tests.guide.guide import GUIDE, SOMEBODY, Installation
 
 TEXT = GUIDE.read_text()
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -91,15 +92,18 @@ def test_every_verdict_of_doctor_is_explained(state: str) -> None:
 
 
 def test_everything_that_doctor_looks_at_has_its_remedy(installation: Installation, database: Database) -> None:
-    found = {one.name for one in doctor.findings(installation.config(database.url), datetime.now(UTC))}
-    assert {"server", "koji login", "service polling", "repository of f27"} <= found
-    names = {re.sub(r"^service .*", "service NAME", name) for name in found | set(doctor.REMEDIES)}
+    config = installation.config(database.url)
+    with database.begin() as session:
+        webhooks.add(session, SOMEBODY, config, "dashboard", Wish(url="https://dashboard.example.org/koschei"))
+    found = {one.name for one in doctor.findings(config, datetime.now(UTC))}
+    assert {"server", "koji login", "service polling", "webhook dashboard", "repository of f27"} <= found
+    names = {re.sub(r"^(service|webhook) .*", r"\1 NAME", name) for name in found | set(doctor.REMEDIES)}
     names = {re.sub(r"^repository of .*", "repository of COLLECTION", name) for name in names}
     assert [name for name in sorted(names) if f"`{name}`" not in part("At 3 a.m.")] == []
 
 
 def test_every_condition_of_a_build_is_in_the_section_about_stuck_packages() -> None:
-    # Each is named by words of its reason; the two about base buildroots are the collection's, not the package's.
+    # Each is named by words of its reason.
     words = (
         "No suitable SRPM was found",
         "no build architecture allowed",
@@ -111,8 +115,10 @@ def test_every_condition_of_a_build_is_in_the_section_about_stuck_packages() -> 
         "has no known build",
         "built too often today",
         "Koji spoiled the last build, or did not tell what is needed to build it",
+        "Base buildroot is not resolvable",
+        "Base buildroot is not resolvable, or was not resolved yet",
     )
-    assert len(words) == len(CHECKS) - 2
+    assert len(words) == len(CHECKS)
     assert [word for word in words if word not in part("A stuck package")] == []
 
 

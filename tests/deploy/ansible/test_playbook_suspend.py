@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 from tests.deploy.ansible.api import Cluster, Failure
 from tests.deploy.ansible.playbooks import DEPLOY, RESUME, SUSPEND, Operator, Run, interrupted
+from tests.deploy.manifests.manifests import REPOSITORY
 
 WORDS = 'Builds are suspended until 18:00 UTC: "Koji\'s" outage'
 
@@ -46,3 +50,10 @@ def test_an_announcement_comes_and_goes_wherever_it_was_interrupted(running: Clu
     assert operator.play(RESUME).ok
     assert running.world.notice is None
     assert_no_change(operator.play(RESUME))
+
+
+def test_what_the_guide_has_announced_is_announced_to_its_last_word(running: Cluster, operator: Operator) -> None:
+    guide = (REPOSITORY / "docs" / "operations.md").read_text()
+    (option,) = re.findall(r"`(-e '[^`]*koschei_notice[^`]*)`", guide)
+    assert operator.play(SUSPEND, *shlex.split(option)).ok
+    assert running.world.notice == "Builds are suspended until 18:00 UTC"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from koschei.config import load
 from tests.deploy.ansible.playbooks import ANSIBLE, PLAYBOOKS
 from tests.deploy.manifests.manifests import OPENSHIFT, REPOSITORY, jobs
 
@@ -61,6 +63,17 @@ def test_variables_are_the_same_in_defaults_specification_and_readme() -> None:
             assert option["default"] == defaults[name], name
 
 
+@pytest.mark.parametrize("folder", ["ansible", "deploy", "docs"])
+def test_variables_for_the_command_line_are_written_as_ansible_reads_them(folder: str) -> None:
+    """`-e name=some words` is only the first of the words: what has spaces is JSON."""
+    known = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    for page in (REPOSITORY / folder).rglob("*.md"):
+        for option in re.findall(r"(?<=-e )(?:'[^']*'|[^\s`)]+)", page.read_text()):
+            (word,) = shlex.split(option)
+            given = yaml.safe_load(word) if word.startswith("{") else dict([word.split("=")])
+            assert set(given) <= set(known), (page.name, option)
+
+
 def test_jobs_that_the_playbooks_start_are_those_of_the_manifests() -> None:
     own = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["koschei_own_jobs"]
     assert sorted(own) == sorted(one["metadata"]["name"] for one in jobs())
@@ -79,6 +92,21 @@ def test_an_inventory_is_an_overlay_with_its_host(name: str) -> None:
     )
     assert set(re.findall(r"{{ (vault_\w+) }}", settings)) == set(vault)
     assert set(vault.values()) == {""}
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_people_can_log_in_with_the_settings_of_an_inventory(name: str, tmp_path: Path) -> None:
+    found = yaml.safe_load((ANSIBLE / "inventories" / name / "group_vars" / "koschei" / "settings.yml").read_text())
+    files = {file: text for secret in found["koschei_secrets"].values() for file, text in secret.items()}
+    for file, text in files.items():
+        (tmp_path / file).write_text(re.sub(r"{{ (vault_\w+) }}", r"\1", text))
+    config = load([tmp_path], {})
+    assert config.frontend.auth.method == "oidc"
+    others = [file for secret in found.get("koschei_secrets_base64", {}).values() for file in secret]
+    assert [f"/etc/koschei/{file}" for file in others] == [
+        value for key, value in config.koji_config.login_args.items() if key == "keytab"
+    ]
+    assert config.koji_config.login_method == ("gssapi_login" if name == "production" else "logout")
 
 
 def test_nothing_secret_is_shown_by_a_task() -> None:
