@@ -265,9 +265,10 @@ class PagureConfig(Section):
 
 
 class RetentionConfig(Section):
-    """How long history is kept: `koschei-admin retention --apply` deletes what is older. 0 keeps it for ever.
+    """How long history is kept: `koschei-admin retention --apply` deletes what is older.
 
-    What a package's present answer rests on stays, however old it is.
+    0 keeps it for ever; one month is too short, and refused. What a package's present answer rests on stays, however
+    old it is.
     """
 
     builds_months: KeptMonths = Field(
