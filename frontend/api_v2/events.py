@@ -14,6 +14,7 @@ from frontend.api_v2.declare import get
 from frontend.api_v2.problems import InvalidRequest
 from frontend.api_v2.values import Answer, GroupName, Name, Page, Paged
 from koschei import webhook_queue
+from koschei.messaging.events import complete
 from koschei.queries import api_events
 from koschei.queries.api_events import Wanted
 
@@ -88,8 +89,9 @@ def events(query: EventQuery) -> EventPage:
     # To the hour, so that as long as nothing happens the answer stays the same to the letter.
     safe = min(now, found.safe or now).replace(minute=0, second=0, microsecond=0)
     cursor = cursors.encode("events", found.position, safe.isoformat())
+    koji = context.frontend().config.fedmsg.instance
     return EventPage(
-        items=[Event(id=e.id, kind=e.kind, time=e.time, body=dict(e.body)) for e in found.events],
+        items=[Event(id=e.id, kind=e.kind, time=e.time, body=complete(e.kind, e.body, koji)) for e in found.events],
         more=found.more,
         next=cursors.next_address(query, cursor),
     )

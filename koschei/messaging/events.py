@@ -70,7 +70,7 @@ def collection_state_change(*, old: str, new: str, collection: str, collection_n
 
 
 def complete(kind: str, body: Mapping[str, Any], koji_instance: str) -> dict[str, Any]:
-    """The body as it is sent."""
+    """The body as everybody is told it: on the bus, by webhooks, and by the API."""
     return {**body, "koji_instance": koji_instance}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from frontend.app import create_app
+from koschei import webhooks
 from koschei.config import Config
 from koschei.db.engine import Database
+from koschei.messaging import events
+from koschei.messaging.bus import Outgoing, envelope
 from koschei.model import OutboxEvent
 from koschei.queries import api_events
+from koschei.webhook_queue import Job
 from tests.frontend.conftest import counting
 from tests.world import NOW, ago
 
@@ -54,7 +59,7 @@ def test_events_come_once_in_order_with_what_the_messages_say(client: FlaskClien
         "id": str(event.message_id),
         "kind": PACKAGE,
         "time": "2026-05-14T12:00:00Z",
-        "body": event.body,
+        "body": {**event.body, "koji_instance": "primary"},
     }
     assert page["more"] is False
     assert ask(client, page["next"])[0] == []
@@ -63,6 +68,30 @@ def test_events_come_once_in_order_with_what_the_messages_say(client: FlaskClien
     assert names == ["cde"]
     assert ask(client, page["next"])[0] == ["cde"]
     assert ask(client, later["next"])[0] == []
+
+
+def test_a_body_is_that_of_the_message_and_of_the_webhook(config: Config, database: Database) -> None:
+    where = {"collection": "f44", "collection_name": "Fedora 44"}
+    with database.begin() as session:
+        for told in (
+            events.package_state_change(name="abc", old="ok", new="failing", groups=("jane/own", "tools"), **where),
+            events.collection_state_change(old="ok", new="unresolved", repo_id=4711, **where),
+        ):
+            session.add(OutboxEvent(kind=told.kind, body=told.body))
+    config = config.model_copy(update={"fedmsg": config.fedmsg.model_copy(update={"instance": "second"})})
+    _, page = ask(create_app(config, database, clock=lambda: NOW).test_client(), EVENTS)
+    with database.begin() as session:
+        rows = session.scalars(select(OutboxEvent).order_by(OutboxEvent.id)).all()
+        assert [row.kind for row in rows] == [PACKAGE, COLLECTION]
+        for row, item in zip(rows, page["items"], strict=True):
+            message_id = str(row.message_id)
+            message = envelope(Outgoing(row.kind, row.body, message_id, "koschei", config.fedmsg.instance))
+            message.validate()
+            job = Job(1, "https://example.org", (), 1, message_id, row.kind, row.body, NOW)
+            posted = json.loads(webhooks.post_of(config, job, NOW).text)
+            assert item["body"] == message.body == posted["body"]
+            assert item["body"]["koji_instance"] == "second"
+            assert (item["id"], item["kind"]) == (posted["id"], posted["kind"]) == (message.id, row.kind)
 
 
 def test_an_event_that_is_committed_late_is_not_missed(client: FlaskClient, database: Database) -> None:
