@@ -22,7 +22,8 @@ from koschei import notices
 def set_notice(admin: Admin, content: str) -> None:
     """Show CONTENT on every page.
 
-    It is plain text, and takes the place of any earlier notice.
+    It takes the place of any earlier notice. Addresses become links, and so does
+    [the status page](https://status.example.org); everything else is plain text.
     """
     carry_out(admin, lambda session: [notices.set_notice(session, admin.actor, content)])
 

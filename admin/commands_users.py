@@ -22,7 +22,11 @@ from koschei import tokens, users
 @json_messages
 @pass_admin
 def grant_admin(admin: Admin, name: str, create: bool) -> None:
-    """Let NAME administer: edit every group, and cancel builds."""
+    """Let NAME administer.
+
+    On the pages that is: change every package and group, make global groups, set any priority, cancel builds, read the
+    audit log, and make any number of changes in an hour.
+    """
     carry_out(admin, lambda session: users.set_admin(session, admin.actor, name, True, create=create))
 
 

@@ -40,7 +40,7 @@ def may_edit_group(session: Session, group_id: int, person: Person) -> bool:
 
 
 def highest_manual_priority(person: Person, config: Config) -> int:
-    """The highest manual priority that this person may give a package, or change."""
+    """The highest manual priority that this person may give a package, or change; the lowest is 0, but for an admin."""
     return HIGHEST_PRIORITY if person.admin else config.frontend.highest_manual_priority
 
 
