@@ -18,9 +18,10 @@ from koschei.rules.ids import LARGEST_ID
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
 DESCRIPTION = """\
-Everything that Koschei's pages show, for programs. Reading needs nothing, and may be done by pages of other sites
-(CORS); writing needs a personal token. Lists have pages: follow `next` until it is null. Times are RFC 3339, in UTC.
-Errors are problem documents (RFC 9457). New members may appear in answers at any time: ignore those you do not know."""
+Packages, builds, collections, groups and events of Koschei, for programs. Reading needs nothing, but for `/token`, and
+may be done by pages of other sites (CORS); writing needs a personal token. Lists have pages: follow `next` until it is
+null. Times are RFC 3339, in UTC. Errors are problem documents (RFC 9457). New members may appear in answers at any
+time: ignore those you do not know."""
 
 NAME: Json = {"type": "string", "pattern": NAME_PATTERN, "maxLength": LONGEST_NAME}
 PATH_PARTS: dict[str, tuple[Json, str]] = {
