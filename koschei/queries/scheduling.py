@@ -127,11 +127,11 @@ def room(session: Session) -> Room | None:
     running, most = found.detail.get("running"), found.detail.get("max_builds")
     words = f"{running} of at most {most} builds are running"
     if waiting_for := found.detail.get("waiting_for"):
-        words += f". It waits for {waiting_for}"
+        words += f"; it waits for {waiting_for}"
     elif obstacles := found.detail.get("obstacles"):
-        words += f". {obstacles[0]}"
+        words += f"; {obstacles[0]}"
     elif submitted := found.detail.get("submitted"):
-        words += f". {submitted} was submitted last"
+        words += f"; {submitted} was submitted last"
     return Room(found.pass_finished, words)
 
 

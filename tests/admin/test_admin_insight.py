@@ -121,7 +121,7 @@ def test_what_is_queued_is_told_what_the_scheduler_found(shell: Shell, database:
     with filling(database) as world:
         world.service("scheduler", detail=detail)
     next_steps = shell.ok("explain", "less").split("What comes next:")[1]
-    assert " UTC: 2 of at most 2 builds are running. It waits for running builds to end" in next_steps
+    assert " UTC: 2 of at most 2 builds are running; it waits for running builds to end" in next_steps
 
 
 def test_a_package_is_explained_wherever_it_is(shell: Shell, ids: dict[str, int]) -> None:

@@ -77,7 +77,8 @@ def fill(world: World, *, pretty: bool = False) -> None:
     world.repository(eln, 6_700_031, 3, None, base_resolved=False)
     world.notice("Koji will be moved to new hardware on Saturday from 08:00 to 12:00 UTC. No builds run meanwhile.")
     for name, interval in (("build-resolver", 30), ("polling", 1200), ("repo-resolver", 30), ("scheduler", 10)):
-        world.service(name, 0.005, interval=interval)
+        busy = {"running": 12, "max_builds": 20, "obstacles": ["lua: Koji's load for s390x is 87%, above 50%"]}
+        world.service(name, 0.005, interval=interval, detail=busy if name == "scheduler" else None)
     if pretty:
         world.service("watcher", interval=5)
     else:

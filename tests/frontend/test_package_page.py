@@ -104,9 +104,9 @@ def test_when_it_is_built_next_is_a_moment_that_stays_true(client: FlaskClient, 
 @pytest.mark.parametrize(
     ("detail", "words"),
     [
-        ({"waiting_for": "running builds to end"}, "2 of at most 2 builds are running. It waits for running builds"),
-        ({"obstacles": ["zsh: Koji's load is 93%, above 50%"]}, "running. zsh: Koji's load is 93%, above 50%."),
-        ({"submitted": "zsh"}, "running. zsh was submitted last."),
+        ({"waiting_for": "running builds to end"}, "2 of at most 2 builds are running; it waits for running builds"),
+        ({"obstacles": ["zsh: Koji's load is 93%, above 50%"]}, "running; zsh: Koji's load is 93%, above 50%."),
+        ({"submitted": "zsh"}, "running; zsh was submitted last."),
         ({}, "2 of at most 2 builds are running."),
     ],
 )
