@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from koschei.rules.pulse import lagging
+from koschei.rules.pulse import WITHOUT, lagging
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Pulse:
     def well(self) -> bool:
         """Whether it does its work."""
         return not self.lagging and self.error is None
+
+    @property
+    def without(self) -> str:
+        """What is the matter while it does nothing."""
+        return WITHOUT.get(self.service, "its work is not done")
 
 
 def pulse(row: Any, now: datetime) -> Pulse:

@@ -1,4 +1,4 @@
-"""Whether a service that reports its passes is late."""
+"""Whether a service that reports its passes is late, and what that means for those who look at Koschei."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from datetime import datetime, timedelta
 MISSED_PASSES = 3
 GRACE = timedelta(minutes=1)
 LONGEST_PASS = timedelta(hours=1)
+
+WITHOUT = {
+    "watcher": "what happens in Koji is noticed late",
+    "polling": "what nobody told us about is not found",
+    "repo-resolver": "new repositories are not looked at",
+    "build-resolver": "what changed before a new build is not known",
+    "scheduler": "nothing new is built",
+}
+"""What is the matter while a service does nothing."""
 
 
 def lagging(

@@ -288,17 +288,33 @@ def test_the_pulse_of_services_and_who_lags_are_told(client: FlaskClient, databa
         world.collection()
         world.service("polling", 0.5, interval=1200)
         world.service("scheduler", 0.5, interval=10)
-        world.service("watcher", 0.001, interval=5, error="bus <away>", error_since=ago(1))
+        world.service("build-resolver", 0.001, interval=5, error="bus <away>", error_since=ago(1))
+        world.service("watcher", None, started=ago(3))
         world.service("repo-resolver", None, started=ago(0.01))
     page = checked(client, "/")
     banner = page[page.index("What you see may be out of date") :]
     banner = banner[: banner.index("</p>")]
     assert "scheduler last finished a pass" in banner
+    assert "watcher has not finished a pass since" in banner
+    assert ": what happens in Koji is noticed late." in banner
+    assert ": nothing new is built." in banner
     assert "polling" not in banner
     assert "repo-resolver" not in banner
     foot = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page[page.index("<footer") :]))
-    assert "watcher fails, first 1 hour ago: bus &lt;away&gt;" in foot
+    assert "build-resolver fails, first 1 hour ago: bus &lt;away&gt;" in foot
     assert "polling 30 minutes ago" in foot
+
+
+def test_a_page_is_not_called_out_of_date_while_only_the_scheduler_rests(
+    client: FlaskClient, database: Database
+) -> None:
+    with filling(database) as world:
+        world.collection()
+        world.service("scheduler", 0.5, interval=10)
+        world.service("polling", 0.5, interval=1200)
+    page = checked(client, "/")
+    assert "What you see may be out of date" not in page
+    assert re.search(r"Nothing new is built\.</strong>\s*scheduler[^<]* <time[^>]*>[^<]*</time>\.\s", page)
 
 
 def test_everything_that_comes_from_outside_is_escaped(client: FlaskClient, database: Database) -> None:
