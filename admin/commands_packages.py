@@ -50,7 +50,7 @@ def add_pkg(admin: Admin, names: tuple[str, ...], dry_run: bool) -> None:
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.argument("value", type=int, metavar="PRIORITY")
-@click.option("--static", is_flag=True, help="For good. Otherwise until the build that it causes has finished.")
+@click.option("--static", is_flag=True, help="For good. Otherwise until the build it causes has succeeded or failed.")
 @click.option("--group", "is_group", is_flag=True, help="NAME is a group: set it for all packages in it.")
 @collection_option(required=True)
 @dry_run_option

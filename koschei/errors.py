@@ -94,7 +94,7 @@ class KojiAuthError(KojiError):
 
 
 class KojiRefusal(KojiError):  # noqa: N818
-    """Koji answered with a fault; `code` is its fault code (hub.md section 7), `text` its words."""
+    """Koji answered with a fault; `code` is its fault code (that of a koji.GenericError), `text` its words."""
 
     def __init__(self, method: str, code: int, text: str) -> None:
         self.method = method

@@ -68,7 +68,7 @@ def set_priority(
     static: bool,
     now: datetime,
 ) -> list[str]:
-    """Set the static priority (for good) or the manual one (until the build it causes has finished).
+    """Set the static priority (for good) or the manual one (until the build it causes has succeeded or failed).
 
     Raises NotFoundError as `track` does, and InvalidInputError for a number that is out of range.
     """

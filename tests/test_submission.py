@@ -67,7 +67,7 @@ def test_a_submitted_build_is_running_and_remembers_why_it_was_asked_for(world: 
     assert build.submission["by"] == "alice"
     assert build.submission["priority"]["manual"] == 500
     assert world.package("foo").running_build_id == build.id
-    assert world.package("foo").manual_priority == 500, "it is reset when the build has finished"
+    assert world.package("foo").manual_priority == 500, "it is reset when the build has succeeded or failed"
 
 
 def test_a_persons_submission_is_audited(world: KojiWorld) -> None:

@@ -1,4 +1,4 @@
-"""How far packages are from what was asked for: breadth first over Requires, by name (facts.md section 4)."""
+"""How far packages are from what was asked for: breadth first over Requires, by name."""
 
 from __future__ import annotations
 

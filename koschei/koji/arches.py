@@ -34,7 +34,7 @@ def build_arches(
     """Architectures for which a package can and may be built.
 
     `tag_arches` are the build tag's, `allowed` koji_config.build_arches, `arch_override` the package's own wish: names
-    that replace Koji's choice, or after `^` names to leave out. The rules are kojid's (hub.md 6, facts.md 5).
+    that replace Koji's choice, or after `^` names to leave out. The rules are kojid's (`BuildTask.getArchList`).
     """
     tag = tuple(tag_arches)
     chosen = [arch for arch in facts.buildarchs or tag if not facts.exclusivearch or arch in facts.exclusivearch]

@@ -1,8 +1,7 @@
 """What went wrong in a call, sorted by types and codes; the words of Koji's faults are shown, never interpreted.
 
 The unmodified client raises its own exceptions for faults with a code it knows, `xmlrpc.client.Fault` for others, and
-whatever requests, urllib3, expat, defusedxml or xmlrpc's parser raise for the rest (hub.md, "Retries of the official
-client").
+whatever requests, urllib3, expat, defusedxml or xmlrpc's parser raise for the rest.
 """
 
 from __future__ import annotations
@@ -88,6 +87,6 @@ def never_connected(error: BaseException) -> bool:
 def refused_unseen(error: BaseException) -> bool:
     """Whether the fault is one that the hub gives before it looks at the call: offline, or no valid session.
 
-    RetryError (1009) is not: it says that a call with this number has already been carried out (hub.md 0.3).
+    RetryError (1009) is not: it says that a call with this number has already been carried out.
     """
     return isinstance(error, koji.ServerOffline | koji.AuthError) and not isinstance(error, koji.RetryError)

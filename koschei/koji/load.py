@@ -17,7 +17,7 @@ CHANNEL = "default"
 def load(session: KojiSession, arches: Iterable[str], tag_arches: Iterable[str]) -> float:
     """Load of the builders for these architectures, 0 to 1: of the busiest architecture; for noarch, of the idlest.
 
-    A noarch package can be built on any of `tag_arches`. Raises ValueError without architectures. Source: facts.md 5.
+    A noarch package can be built on any of `tag_arches`. Raises ValueError without architectures.
     """
     wanted = set(arches)
     anywhere = NOARCH in wanted
@@ -28,7 +28,7 @@ def load(session: KojiSession, arches: Iterable[str], tag_arches: Iterable[str])
     channel = session.read("getChannel", CHANNEL)
     if channel is None:
         raise nonsense("getChannel", f"the channel {CHANNEL}", channel)
-    # hub.md 0.8: the hub looks for whole words in what a builder says about itself, which may be either spelling
+    # The hub looks for whole words in what a builder says about itself, which may be either spelling
     answer = session.read("listHosts", sorted(names | spelled), Row("getChannel", channel).number("id"), enabled=True)
     hosts = rows("listHosts", answer, partial(Host.from_koji, "listHosts"))
     return (min if anywhere else max)(arch_load(hosts, arch) for arch in names)

@@ -1,4 +1,4 @@
-"""The official client: its options, and the ways to log in (facts.md section 8, hub.md section 4)."""
+"""The official client: its options, and the ways to log in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What Koji tells us about, as values. Each is made from an answer by `from_koji`, which refuses what makes no sense.
 
-`method` is the name of the call that was answered, for the error. Times are UTC. Field names of the answers: hub.md 2.
+`method` is the name of the call that was answered, for the error. Times are UTC. Names of the fields are the hub's.
 """
 
 from __future__ import annotations

@@ -58,5 +58,5 @@ def tag_arches(session: KojiSession, build_tag: str) -> tuple[str, ...]:
 
 
 def repo_url(config: KojiConfig, tag: str, repo_id: int, arch: str) -> str:
-    """Address of a repository; its folders have canonical names (hub.md 6: i386, not i686)."""
+    """Address of a repository; its folders have canonical names (i386, not i686)."""
     return f"{config.topurl.rstrip('/')}/repos/{quote(tag, safe='')}/{repo_id}/{koji.canonArch(arch)}"

@@ -51,7 +51,7 @@ def _facts(nvr: Nvr, requires: object, headers: object) -> SrpmFacts | None:
             raise answer
     dependencies = rows("getRPMDeps", requires, lambda answer: Row("getRPMDeps", answer))
     header = Row("getRPMHeaders", headers)
-    # hub.md 0.7: every source package requires some rpmlib() feature, so without requirements it is missing
+    # Every source package requires some rpmlib() feature, so without requirements it is missing
     if not dependencies or not headers:
         return None
     name, version, release = nvr
@@ -68,7 +68,7 @@ def _facts(nvr: Nvr, requires: object, headers: object) -> SrpmFacts | None:
 
 
 def requirement(name: str, flags: int, version: str) -> str | None:
-    """A BuildRequires as text, None for those on RPM itself (`rpmlib(...)`). Source: hub.md 6."""
+    """A BuildRequires as text, None for those on RPM itself (`rpmlib(...)`)."""
     if flags & ~FIND_REQUIRES & ~COMPARISON:
         return None
     operator = "".join(sign for bit, sign in OPERATORS if flags & bit)

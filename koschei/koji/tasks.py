@@ -1,4 +1,4 @@
-"""Tasks: looking at them, how they ended, submitting builds and cancelling them (hub.md 3)."""
+"""Tasks: looking at them, how they ended, submitting builds and cancelling them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What becomes of a message: handled, ignored, held back during an outage, or parked because it makes no sense.
 
 fedora-messaging acknowledges a message when its callback returns, gives it back at once on Nack, and ends consuming
-for good on any other exception (platform.md): only the first two are allowed to happen.
+for good on any other exception (see its `api.consume`): only the first two are allowed to happen.
 """
 
 from __future__ import annotations

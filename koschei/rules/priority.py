@@ -188,7 +188,9 @@ def hours_until_due(priority: Priority, hours: float, weights: Weights) -> float
 
 
 def _explain_manual(value: int) -> str:
-    return "asked for by a person, until the build it causes has finished" if value else "nobody asked for a build"
+    if not value:
+        return "nobody asked for a build"
+    return "asked for by a person, until the build it causes has succeeded or failed"
 
 
 def _explain_static(value: int) -> str:

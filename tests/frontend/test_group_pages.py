@@ -165,9 +165,8 @@ def test_a_package_shows_its_settings_and_global_groups(client: FlaskClient, dat
         groups.create(world.session, SOMEBODY, "tools", ["foo"])
         groups.create(world.session, SOMEBODY, "jane/own", ["foo"])
     seen = words(checked(client, "/package/foo"))
-    assert (
-        "Tested yes, it is tracked Manual priority 500, until the next build has finished Static priority −40" in seen
-    )
+    manual = "Manual priority 500, until the next build has succeeded or failed"
+    assert f"Tested yes, it is tracked {manual} Static priority −40" in seen
     assert "Architectures only x86_64, s390x Dependencies looked at in each new repository" in seen
     assert "Maintainers those of tools Groups tools" in seen
     assert "jane/own" not in seen

@@ -25,7 +25,7 @@ from tests.guide.guide import GUIDE
 from tests.guide.test_guide_backup import section
 from tests.koji_world import KojiWorld, koji_world, source
 
-# The columns of facts.md that matter here, with their types and defaults.
+# The columns of the old tables that matter here, with their types and defaults.
 OLD_TABLES = """
     CREATE TABLE "user" (id serial PRIMARY KEY, name varchar NOT NULL UNIQUE, admin boolean NOT NULL DEFAULT false);
     CREATE TABLE collection (
