@@ -131,7 +131,10 @@ def _record(session: Session, moved: Sequence[Move], cause: Cause, now: datetime
         }
         for move in sorted(moved, key=lambda move: move.package_id)
     ]
-    session.execute(update(Package).where(Package.id.in_([m.package_id for m in moved])).values(state_since=now))
+    session.execute(
+        update(Package).where(Package.id.in_([m.package_id for m in moved])).values(state_since=now),
+        execution_options={"synchronize_session": False},  # whoever is changing them forgets what was loaded
+    )
     session.execute(insert(PackageStateChange), rows)
     outbox.package_states_changed(session, {move.package_id: (move.prev, move.new) for move in moved})
     wake(session, "scheduler", "watcher")
