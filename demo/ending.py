@@ -20,7 +20,7 @@ from koschei.queries.collections import state_counts
 from koschei.rules.states import BuildState, CollectionState, PackageState, message_state
 
 KOJI_FAULTS = (1, 1001)
-"""Fault codes of the stand-in's builders that are nobody's failure but Koji's (hub.md 0.9)."""
+"""Fault codes of the stand-in's builders that are nobody's failure but Koji's."""
 SHOWN = 20
 
 

@@ -100,6 +100,17 @@ def test_modules_say_their_job() -> None:
     assert silent == []
 
 
+def test_documents_that_modules_name_are_here() -> None:
+    there = {path.name for path in tracked() if path.suffix == ".md"}
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {match[0]}"
+        for path in modules()
+        for match in re.finditer(r"\b[\w-]+\.md\b", path.read_text())
+        if match[0] not in there
+    ]
+    assert found == []
+
+
 def test_files_name_no_package_registry() -> None:
     found = []
     for path in tracked():

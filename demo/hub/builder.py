@@ -1,4 +1,4 @@
-"""The builders: takes build tasks through their life as kojid does (hub.md, section 3), with outcomes by rule.
+"""The builders: takes build tasks through their life as kojid does, with outcomes by rule.
 
 build -> one SRPM child -> one buildArch child per architecture -> (real builds) the Build row and a tagBuild child. The
 parent ends after its last child; a failed child cancels its siblings and hands its fault to the parent.

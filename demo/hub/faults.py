@@ -95,11 +95,11 @@ class Faults:
         self.end_sessions(False)
 
     def hide_srpm(self, nvr: str) -> None:
-        """The SRPM's file is missing: no requires, no headers, no fault (hub.md 0.7)."""
+        """The SRPM's file is missing: no requires, no headers, no fault."""
         self.hidden_srpms.add(nvr)
 
     def lie_after_renew(self, on: bool = True) -> None:
-        """A renewed session still holds the call number of its last write, as the real hub does (hub.md 0.4)."""
+        """A renewed session still holds the call number of its last write, as the real hub does."""
         self.lies_after_renew = on
 
     # the server's questions

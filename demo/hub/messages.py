@@ -1,6 +1,6 @@
 """Koji's messages: their bodies, and their way out.
 
-Bodies are those of the koji-fedoramessaging plugin (hub.md, section 5): changes of top-level scratch tasks (never their
+Bodies are those of the koji-fedoramessaging plugin: changes of top-level scratch tasks (never their
 creation), builds, tags, repositories. They leave after the hub has let go of its lock ("after the commit"), so one can
 arrive before the caller knows the id of the task it is about. A receiver that raises loses the message.
 """

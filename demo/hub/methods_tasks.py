@@ -27,7 +27,7 @@ class TaskMethods(Methods):
 
     @rpc(write=True)
     def build(self, src: Any, target: Any, opts: Any = None, priority: Any = None, channel: Any = None) -> int:
-        """Takes nearly everything; what is wrong with it the task will say (hub.md 0.10)."""
+        """Takes nearly everything; what is wrong with it the task will say."""
         user = self.user()
         if not isinstance(src, str):
             raise koji.ParameterError("Invalid type, expected type <class 'str'>")

@@ -157,7 +157,7 @@ class UserMethods(Methods):
         userID: Any = None,
         queryOpts: dict[str, Any] | None = None,
     ) -> Any:
-        """The arch filter is a whole-word match on the text a host was registered with (hub.md 0.8)."""
+        """The arch filter is a whole-word match on the text a host was registered with."""
         if arches is not None and not arches:
             raise koji.xmlrpcplus.Fault(1, _EMPTY_ARCHES)
         words = [arches] if isinstance(arches, str) else arches or []

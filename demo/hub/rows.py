@@ -1,4 +1,4 @@
-"""The dictionaries that Koji answers with: its keys and types, as recorded from a real hub (hub.md, section 2)."""
+"""The dictionaries that Koji answers with: its keys and types, as recorded from a real hub."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """RPM details derived from a `SourcePackage`: dependencies with their flags, headers, and which arches build what.
 
-Flags, the `rpmlib(...)` requires of every SRPM and the header names are as a real hub answered (hub.md, section 6).
+Flags, the `rpmlib(...)` requires of every SRPM and the header names are as a real hub answered.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def binary_provides(source: SourcePackage, binary: Binary, arch: str) -> list[De
 
 
 def build_arches(source: SourcePackage, tag_arches: Iterable[str]) -> list[str]:
-    """The arches a build gets, by kojid's rules (hub.md, section 6); empty when none fits."""
+    """The arches a build gets, by kojid's rules; empty when none fits."""
     tag_arches = list(tag_arches)
     arches = list(source.build_archs) or list(tag_arches)
     if source.exclusive_arch:

@@ -1,4 +1,4 @@
-"""Logins and the rules about call numbers (hub.md, section 4 and 0.4).
+"""Logins and the rules about call numbers.
 
 A session remembers the call number of its last committed write: the same number again is refused with RetryError (the
 client repeats a call whose reply it lost), a lower one with SequenceError. Reads leave no trace.
