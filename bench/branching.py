@@ -28,8 +28,9 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
-from bench.readers import Readers, free_port, frontend
+from bench.readers import Readers, frontend
 from demo.hub import Hub, HubServer
+from demo.ports import free_port
 from demo.postgres import Postgres
 from koschei.db.engine import Database
 from koschei.db.schema import upgrade

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import subprocess
 import sys
 import threading
@@ -17,13 +16,6 @@ START_TIMEOUT = 60.0
 REQUEST_TIMEOUT = 60.0
 # Between two requests of one reader.
 PAUSE = 0.02
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,8 @@ from urllib.parse import quote
 
 import psycopg2
 from psycopg2 import sql
+
+from demo.ports import free_port
 
 OLDEST_MAJOR = 15
 SUPERUSER = "koschei"
@@ -230,7 +231,7 @@ class Postgres:
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             if any_port:
-                self.port = _free_port()
+                self.port = free_port()
             ended = self._try_start(deadline)
             if ended is None:
                 return
@@ -440,9 +441,3 @@ class Postgres:
 def _environment() -> dict[str, str]:
     """Our environment without what would change PostgreSQL's mind (PGDATA, PGOPTIONS, ...)."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

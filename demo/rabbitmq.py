@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from demo.settings import HOST, free_ports
+from demo.ports import HOST, free_ports
 
 LEASH = Path(__file__).with_name("leash.py")
 START_TIMEOUT = 120.0

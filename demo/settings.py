@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from demo.ports import HOST, free_port, free_ports
+
 SERVICES = ("watcher", "polling", "repo-resolver", "build-resolver", "scheduler")
 DEFAULT_FOLDER = Path(__file__).resolve().parent / ".run"
-HOST = "127.0.0.1"
 
 
 class DemoError(Exception):
@@ -37,16 +38,16 @@ class Ports:
     @classmethod
     def choose(cls, dashboard: int) -> Ports:
         """`dashboard` as it is (0: a free one), and free ones for the rest. DemoError when it is taken."""
+        chosen = dashboard or free_port()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, dashboard))
+                probe.bind((HOST, chosen))
             except OSError as error:
                 raise DemoError(
-                    f"The dashboard cannot have port {dashboard} ({error.strerror}): choose another with --port, "
+                    f"The dashboard cannot have port {chosen} ({error.strerror}): choose another with --port, "
                     "or any free one with --port 0"
                 ) from error
-            chosen = probe.getsockname()[1]
             free = free_ports(len(SERVICES))
         return cls(chosen, dict(zip(SERVICES, free, strict=True)))
 
@@ -54,18 +55,6 @@ class Ports:
     def url(self) -> str:
         """Address of the dashboard."""
         return f"http://{HOST}:{self.dashboard}"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, different ones."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class Folder:

@@ -14,9 +14,10 @@ from demo.bus import Bus, started
 from demo.distribution import distribution
 from demo.hub import HubServer, Timings
 from demo.observer import COLLECTION, Observer
+from demo.ports import HOST
 from demo.postgres import Postgres
 from demo.processes import Supervisor, call, command
-from demo.settings import HOST, SERVICES, DemoError, Folder, Ports
+from demo.settings import SERVICES, DemoError, Folder, Ports
 from demo.world import PASSWORD, TAG, TARGET, USER, World
 from koschei.config import load
 

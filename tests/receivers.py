@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from demo.ports import free_port
 
 LOCAL = ("127.0.0.0/8",)
 
@@ -73,7 +74,7 @@ def waits(until: threading.Event) -> Behaviour:
     """Say nothing until that happens."""
 
     def answer(handler: Handler) -> None:
-        until.wait(30)
+        until.wait(120)
         with suppress(OSError):
             says(200)(handler)
 
@@ -134,9 +135,7 @@ def receiver(otherwise: Behaviour = says(204), *, tls: ssl.SSLContext | None = N
 
 def nobody() -> str:
     """An address at which nobody listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{found.getsockname()[1]}/hook"
+    return f"http://127.0.0.1:{free_port()}/hook"
 
 
 def settings(**more: Any) -> Mapping[str, Any]:

@@ -30,7 +30,8 @@ from bench.pages.history import Sizes
 from bench.pages.plans import HOT, plans
 from bench.pages.sights import Sights, look
 from bench.pages.visits import Visit, Worked, asked, cookie, visited
-from bench.readers import free_port, frontend
+from bench.readers import frontend
+from demo.ports import free_port
 from demo.postgres import Postgres
 from frontend.app import create_app
 from koschei import logs

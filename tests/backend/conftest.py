@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from backend.frame import Context, PassReport, Runner, Service
+from demo.ports import free_port
 from koschei.config import Config
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,12 +48,6 @@ class Health:
         """What the service says of itself; empty when nobody listens."""
         status, body = self.get("/healthz/live")
         return json.loads(body) if status else {}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass

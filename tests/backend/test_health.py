@@ -11,8 +11,9 @@ import pytest
 
 from backend import metrics
 from backend.health import HealthServer, Pulse
+from demo.ports import free_port
 from koschei.errors import ConfigError
-from tests.backend.conftest import Health, free_port
+from tests.backend.conftest import Health
 from tests.support import wait_until
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -19,10 +19,11 @@ from sqlalchemy import select
 
 from backend import watcher
 from backend.frame import Runner, Service
+from demo.ports import free_port
 from demo.rabbitmq import Rabbit, RabbitError, find_epmd, find_server
 from koschei.config import Config
 from koschei.model import Collection
-from tests.backend.conftest import Health, free_port
+from tests.backend.conftest import Health
 from tests.bus.broker import Post, write_config
 from tests.koji_world import KojiWorld, koji_world, source
 from tests.support import wait_until
@@ -138,7 +139,7 @@ def serve(world: KojiWorld, tmp_path: Path) -> Iterator[Serve]:
 
 def connected(service: Running) -> Running:
     """The watcher, once it is connected and has said so."""
-    wait_until(lambda: service.health.facts().get("detail", {}).get("bus") == "connected", 30, "the bus")
+    wait_until(lambda: service.health.facts().get("detail", {}).get("bus") == "connected", message="the bus")
     return service
 
 

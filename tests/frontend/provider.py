@@ -11,14 +11,14 @@ from typing import Any
 
 import httpx
 
-from demo.settings import free_ports
+from demo.ports import free_port
 from tests.support import wait_until
 
 
 @contextmanager
 def knowing(people: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The provider's address; each person is claims, with `sub` to log in by."""
-    port = free_ports(1)[0]
+    port = free_port()
     options = [word for person in people for word in ("--user-claims", json.dumps(person))]
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "-p", str(port), "-H", "localhost", *options],

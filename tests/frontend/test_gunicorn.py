@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
+from demo.ports import free_port
 from koschei.db.engine import Database
 from tests.frontend.conftest import SECRET_KEY
 from tests.support import wait_until
@@ -24,13 +24,6 @@ def environment(folder: Path, config: str, **more: str) -> dict[str, str]:
     (folder / "koschei.toml").write_text(config)
     kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
     return {**kept, "KOSCHEI_CONFIG": str(folder / "koschei.toml"), "PYTHONPATH": str(REPOSITORY), **more}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_it_serves_and_ends_when_told(tmp_path: Path, database: Database) -> None:

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
-from demo.settings import free_ports
+from demo.ports import free_port
 from frontend.app import create_app
 from koschei.config import Config
 from koschei.db.engine import Database
@@ -40,7 +40,7 @@ def address(database: Database, provider: str) -> Iterator[str]:
     """A running application that asks the provider who people are."""
     with filling(database) as world:
         prepare(world)
-    port = free_ports(1)[0]
+    port = free_port()
     outside = f"http://localhost:{port}"
     config = Config.model_validate(
         {
@@ -76,9 +76,7 @@ def prepare(world: World) -> None:
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
 def page(request: pytest.FixtureRequest, browser: Browser) -> Page:
     """An empty page."""
-    page = browser.new_context(java_script_enabled=request.param).new_page()
-    page.set_default_timeout(15_000)
-    return page
+    return browser.new_context(java_script_enabled=request.param).new_page()
 
 
 def log_in(page: Page, name: str) -> None:
@@ -188,7 +186,6 @@ def test_an_administrator_decides_and_sees_who_did_what(page: Page, address: str
 @pytest.mark.slow
 def test_whose_login_ends_while_typing_loses_nothing(browser: Browser, address: str) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
-    page.set_default_timeout(15_000)
     page.goto(f"{address}/package/aardvark?collection=f45")
     log_in(page, "jane")
     page.context.clear_cookies()

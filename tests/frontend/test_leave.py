@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from demo.ports import free_port
 from koschei.db.engine import Database
 from tests.frontend.conftest import SECRET_KEY
-from tests.frontend.test_gunicorn import COMMAND, environment, free_port
+from tests.frontend.test_gunicorn import COMMAND, environment
 from tests.support import wait_for_a_waiter, wait_until
 from tests.world import filling
 

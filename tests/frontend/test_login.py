@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from demo.settings import free_ports
+from demo.ports import free_port
 from frontend.app import create_app
 from koschei.config import Config
 from koschei.db.engine import Database
@@ -127,7 +127,7 @@ def test_an_answer_that_nobody_asked_for_is_refused(asked: FlaskClient) -> None:
 
 
 def test_a_provider_that_is_away_is_said_and_everything_else_goes_on(database: Database) -> None:
-    oidc = {"issuer": f"http://localhost:{free_ports(1)[0]}"}
+    oidc = {"issuer": f"http://localhost:{free_port()}"}
     client = client_for(settings(method="oidc", oidc=oidc), database)
     answer = client.get("/login", base_url=OUTSIDE)
     assert (answer.status_code, "does not answer" in answer.text) == (503, True)

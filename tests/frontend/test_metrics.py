@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from prometheus_client import REGISTRY
 
+from demo.ports import free_port
 from frontend import main, metrics_port, server
 from koschei.db.engine import Database
 from tests.frontend.conftest import SECRET_KEY
-from tests.frontend.test_gunicorn import COMMAND, environment, free_port
+from tests.frontend.test_gunicorn import COMMAND, environment
 from tests.support import wait_until
 from tests.world import filling
 

@@ -33,7 +33,7 @@ class Cut:
 
 @dataclass
 class Hang:
-    """No answer until `release` is set, or `drip` bytes of one all the time."""
+    """No answer until `release` is set or the test ends, or `drip` bytes of one all the time."""
 
     release: threading.Event
     drip: bool = False
@@ -60,6 +60,7 @@ class ScriptedHub:
     requests: list[Request] = field(default_factory=list)
     everything: list[Reply] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def say(self, method: str, *replies: Reply) -> None:
         self.replies[method] = list(replies)
@@ -116,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         if hang.drip:
             self.send_response(200)
             self.end_headers()
-        while not hang.release.wait(0.05):
+        while not hang.release.wait(0.05) and not self.hub.closing.is_set():
             if hang.drip:
                 try:
                     self.wfile.write(b" ")
@@ -154,6 +155,7 @@ def hub() -> Iterator[ScriptedHub]:
     thread.start()
     scripted.url = f"http://127.0.0.1:{server.server_address[1]}/kojihub"
     yield scripted
+    scripted.closing.set()
     server.shutdown()
     server.server_close()
     thread.join()

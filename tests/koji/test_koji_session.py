@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from xmlrpc.client import Fault
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demo.ports import free_port
 from koschei.errors import ConfigError, KojiAuthError, KojiOutage, KojiRefusal, LostReply
 from koschei.koji.login import longest_call
 from koschei.koji.session import TRIES, Call, KojiSession
@@ -49,9 +49,7 @@ OUTAGES = {
 
 
 def refused_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}/kojihub"
+    return f"http://127.0.0.1:{free_port()}/kojihub"
 
 
 def test_a_read_logs_in_first_and_only_once(hub, session):
@@ -126,14 +124,21 @@ def test_a_hub_whose_name_is_unknown_is_an_outage(connect):
         connect(server="http://koji.invalid/kojihub").read("getAPIVersion")
 
 
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked a second time."""
+    monkeypatch.setattr("koschei.koji.session.TRIES", 1)
+
+
+@pytest.mark.usefixtures("once")
 def test_a_silent_hub_is_an_outage_after_the_timeout(hub, connect):
     release = threading.Event()
     hub.say("getAPIVersion", Hang(release))
     started = time.monotonic()
-    with pytest.raises(KojiOutage):
-        connect(session_opts={"timeout": 0.2}).read("getAPIVersion")
+    with pytest.raises(KojiOutage, match="getAPIVersion"):
+        connect(session_opts={"timeout": 1}).read("getAPIVersion")
     release.set()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_each_answer_says_that_the_service_goes_on(hub, connect):
@@ -149,9 +154,10 @@ def test_each_answer_says_that_the_service_goes_on(hub, connect):
     assert told[-2:] == [3, 4]
 
 
+@pytest.mark.usefixtures("once")
 def test_a_call_that_hangs_says_nothing_before_it_is_given_up(hub, connect):
     release, told = threading.Event(), []
-    session = connect(anonymous=True, session_opts={"timeout": 0.2}, alive=lambda: told.append(time.monotonic()))
+    session = connect(anonymous=True, session_opts={"timeout": 1}, alive=lambda: told.append(time.monotonic()))
     hub.say("getAPIVersion", 1, Hang(release, drip=True))
     session.read("getAPIVersion")
     told.clear()
@@ -162,16 +168,17 @@ def test_a_call_that_hangs_says_nothing_before_it_is_given_up(hub, connect):
     assert told[0] - started >= longest_call(session.config)
 
 
+@pytest.mark.usefixtures("once")
 def test_a_dripping_hub_does_not_hold_a_read_for_ever(hub, connect):
     release = threading.Event()
     hub.say("getAPIVersion", Hang(release, drip=True))
-    session = connect(session_opts={"timeout": 0.2})
-    assert longest_call(session.config) == pytest.approx(0.4)
+    session = connect(session_opts={"timeout": 1})
+    assert longest_call(session.config) == 2
     started = time.monotonic()
-    with pytest.raises(KojiOutage, match=r"no answer within 0\.4 seconds"):
+    with pytest.raises(KojiOutage, match="getAPIVersion: no answer within 2 seconds"):
         session.read("getAPIVersion")
     release.set()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(("call", "error"), [("read", KojiOutage), ("write", LostReply)])
@@ -187,7 +194,7 @@ def test_stopping_does_not_wait_for_the_hub(hub, connect, call, error):
     started = time.monotonic()
     with pytest.raises(error, match="stopping"):
         getattr(session, call)("cancelTask", 1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     release.set()
     stopper.join()
     assert hub.methods().count("cancelTask") == 1
@@ -270,7 +277,7 @@ def test_a_write_that_timed_out_is_lost(hub, connect):
     release = threading.Event()
     hub.say("build", Hang(release))
     with pytest.raises(LostReply):
-        connect(session_opts={"timeout": 0.2}).write("build", "x")
+        connect(session_opts={"timeout": 1}).write("build", "x")
     release.set()
     assert hub.methods().count("build") == 1
 
@@ -386,7 +393,7 @@ def test_closing_does_not_wait_for_a_dead_hub(hub, session):
     started = time.monotonic()
     session.close()
     release.set()
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
 
 
 def test_forgetting_a_session_sends_nothing(hub, session):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.ports import free_port
 from koschei.db import schema
 from koschei.db.engine import Database
 from tests.frontend.conftest import SECRET_KEY
-from tests.frontend.test_gunicorn import free_port
 from tests.support import wait_until
 from tests.upgrade.releases import Release, add_revision
 from tests.upgrade.router import Endpoint, Router

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import textwrap
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.hub import Hub
+from demo.ports import free_port
 from tests.deploy.image.podman import Store
 from tests.support import wait_until
 
@@ -142,10 +142,3 @@ class World:
         """Remove all containers."""
         for container in self.containers:
             container.remove()
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from admin.main import cli
 from backend.frame import STOP_SECONDS
 from backend.health import HealthServer, Pulse
 from backend.main import SERVICES as BACKEND
+from demo.ports import free_port
 from frontend.app import create_app
 from frontend.server import options
 from koschei.config import Config
@@ -152,9 +152,7 @@ def test_health_ports_have_what_is_asked_of_them() -> None:
     for service in SERVICES:
         assert probes(service) == PROBES
     (endpoint,) = find(rendered("production"), "PodMonitor", "services")["spec"]["podMetricsEndpoints"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with HealthServer(Pulse("polling"), "127.0.0.1", port):
         answers = {path: status(port, path) for path in {*PROBES.values(), endpoint["path"], "/nothing"}}
     assert answers == {"/healthz/live": 200, "/healthz/ready": 503, "/metrics": 200, "/nothing": 404}
