@@ -107,7 +107,10 @@ class Root(Group):
         extra = {"prog_name": "koschei-admin", **extra, "standalone_mode": False}
         admin = Admin()
         try:
-            code = super().main(*args, **extra, obj=admin)
+            try:
+                code = super().main(*args, **extra, obj=admin)
+            finally:
+                interrupts.Ending.begun = True  # no call, before which a signal could still be heard
         except Exception as error:
             code = failed(error, admin)
         except KeyboardInterrupt as stopped:

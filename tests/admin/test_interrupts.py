@@ -1,7 +1,11 @@
-"""Waiting for PostgreSQL in a way that Ctrl-C and time limits can end (Ctrl-C itself: test_admin_main)."""
+"""Waiting for PostgreSQL in a way that Ctrl-C and time limits can end, and signals at odd moments.
+
+Ctrl-C in the middle of commands: test_admin_interrupts.
+"""
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -11,14 +15,19 @@ import pytest
 from sqlalchemy import text
 
 from admin import interrupts
+from admin.context import Admin
 from koschei.db.engine import Database
 from koschei.errors import DatabaseError
+from tests.admin.conftest import MakeShell
 
 
 @pytest.fixture(autouse=True)
 def installed() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in interrupts.WORDS}
     interrupts.install()
     yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
     psycopg2.extensions.set_wait_callback(None)
 
 
@@ -46,3 +55,34 @@ def test_an_error_of_the_server_is_its_own(database_url: str) -> None:
     with pytest.raises(psycopg2.errors.DivisionByZero), connection.cursor() as cursor:
         cursor.execute("SELECT 1 / 0")
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"),
+    [
+        (None, 3, "Error: PostgreSQL does not answer"),
+        (signal.SIGINT, 130, "Interrupted: nothing was changed"),
+        (signal.SIGTERM, 143, "Told to end (SIGTERM): nothing was changed"),
+    ],
+    ids=["an error", "Ctrl-C", "SIGTERM"],
+)
+def test_signals_that_come_while_the_end_of_a_command_is_told_do_not_tear_it(
+    make_shell: MakeShell, monkeypatch: pytest.MonkeyPatch, number: int | None, status: int, told: str
+) -> None:
+    def outcome(admin: Admin) -> str:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        asked.append(admin)
+        return whole(admin)
+
+    asked: list[Admin] = []
+    whole = Admin.outcome
+    monkeypatch.setattr(Admin, "outcome", outcome)
+    if number is not None:
+        monkeypatch.setattr("koschei.db.schema.look", lambda url: signal.raise_signal(number))
+    result = make_shell("postgresql://koschei@127.0.0.1:1/koschei").run("log")
+    assert len(asked) == 1
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert result.stderr.strip().startswith(told)
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
