@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], Value], timeout: float = 60, message: str
 
 
 def wait_for_a_waiter(database: Database, application_name: str | None = None) -> None:
-    """Wait until somebody (or this application) waits for a lock in this database; fail after 30 seconds.
+    """Wait until somebody (or this application) waits for a lock in this database; fail after a minute.
 
     Each look is a transaction of its own: within one, PostgreSQL repeats what pg_stat_activity said first.
     """
@@ -44,4 +44,4 @@ def wait_for_a_waiter(database: Database, application_name: str | None = None) -
         with database.begin() as session:
             return int(session.execute(query, {"name": application_name}).scalar_one())
 
-    wait_until(waiters, 30, "somebody to wait for a lock")
+    wait_until(waiters, message="somebody to wait for a lock")

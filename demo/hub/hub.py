@@ -115,13 +115,13 @@ class Hub:
             if threading.current_thread() is not self._thread:
                 self._thread.join(timeout=10)
 
-    def wait_for(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
         """Block until the condition holds; TimeoutError after `timeout` seconds."""
         with self.lock:
             if not self._changed.wait_for(condition, timeout):
                 raise TimeoutError(f"the hub did not get there within {timeout} s")
 
-    def wait_task(self, task_id: int, timeout: float = 10.0) -> Task:
+    def wait_task(self, task_id: int, timeout: float = 60.0) -> Task:
         """The task, once it has ended."""
         self.wait_for(lambda: self.tasks[task_id].finished, timeout)
         return self.tasks[task_id]
@@ -333,7 +333,7 @@ class Hub:
         with self.locked():
             self.repos.fail(self._repo(repo_id))
 
-    def wait_repo(self, repo_id: int, timeout: float = 10.0) -> None:
+    def wait_repo(self, repo_id: int, timeout: float = 60.0) -> None:
         """Block until the repository is READY."""
         self.wait_for(lambda: self._repo(repo_id).state == READY, timeout)
 

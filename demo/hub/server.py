@@ -90,6 +90,7 @@ class _HTTPServer(ThreadingHTTPServer):
         self.tls = tls
         self.dispatcher = Dispatcher(hub, RootExports)
         self._connections: set[socket.socket] = set()
+        self._closing = False
         self._guard = threading.Lock()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -100,7 +101,12 @@ class _HTTPServer(ThreadingHTTPServer):
                 request.close()  # no handshake, no conversation: the client has been told by TLS itself
                 return
         with self._guard:
-            self._connections.add(request)
+            late = self._closing
+            if not late:
+                self._connections.add(request)
+        if late:
+            self.shutdown_request(request)
+            return
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -113,7 +119,9 @@ class _HTTPServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def cut_connections(self) -> None:
+        """Now, and as soon as one begins that was accepted already."""
         with self._guard:
+            self._closing = True
             for connection in self._connections:
                 with contextlib.suppress(OSError):  # it may have ended by itself
                     connection.shutdown(socket.SHUT_RDWR)

@@ -16,6 +16,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -204,7 +205,7 @@ class RepositoryCache:
             log.warning("cached repository %s is discarded: %s: %s", key, type(error).__name__, error)
             os.close(lock)
             return None
-        os.utime(folder)
+        touch(folder)
         return repository
 
     def prepare(self, source: Source, key: str) -> LocalRepository:
@@ -219,6 +220,7 @@ class RepositoryCache:
                 # Locked before it can be seen, or it might be evicted before it is used.
                 lock = try_lock(temporary / ENTRY, fcntl.LOCK_SH)
                 assert lock is not None
+                touch(temporary)
                 if folder.exists():
                     self.discard(folder)
                 temporary.rename(folder)
@@ -322,6 +324,12 @@ def metadata_from(value: Any) -> MetadataFile | None:
         size=value["size"],
         open_size=value["open_size"],
     )
+
+
+def touch(folder: Path) -> None:
+    """It is used now: to the nanosecond, where the system's own times can be milliseconds apart."""
+    now = time.time_ns()
+    os.utime(folder, ns=(now, now))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

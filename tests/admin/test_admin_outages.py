@@ -165,7 +165,7 @@ def asking_for_passwords(postgres: Postgres, role: str) -> Iterator[None]:
             query = f"SELECT count(*) FROM pg_hba_file_rules WHERE user_name = '{{{role}}}'"
             cursor.execute(query)
             assert cursor.fetchone() == (1,)
-            wait_until(lambda: _refused(postgres, role), 10, "the new rules to hold")
+            wait_until(lambda: _refused(postgres, role), message="the new rules to hold")
             yield
         finally:
             rules.write_text(before)
@@ -203,14 +203,14 @@ def test_the_server_shuts_down_and_starts_up(make_shell: MakeShell, tmp_path: Pa
         with closing(psycopg2.connect(url.replace("+psycopg2", ""))):
             assert server.pid is not None
             os.kill(server.pid, 15)  # it waits for us, and lets nobody else in
-            wait_until(lambda: _says(server, "shutting down"), 30, "the server to shut down")
+            wait_until(lambda: _says(server, "shutting down"), message="the server to shut down")
             check_all_told(shell, "PostgreSQL is starting or stopping", "shutting down", "Try again in a moment")
         server.stop()
         with recovering(server):
-            wait_until(lambda: _says(server, "starting up"), 30, "the server to start up")
+            wait_until(lambda: _says(server, "starting up"), message="the server to start up")
             check_all_told(shell, "PostgreSQL is starting or stopping", "starting up", "Try again in a moment")
     finally:
-        server.stop()
+        server.remove()
 
 
 def _says(server: Postgres, words: str) -> bool:
@@ -235,6 +235,7 @@ def recovering(server: Postgres) -> Iterator[None]:
     finally:
         go.touch()
         starter.join()
+        go.unlink()
 
 
 # a connection that is cut in the middle

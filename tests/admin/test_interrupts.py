@@ -86,3 +86,18 @@ def test_signals_that_come_while_the_end_of_a_command_is_told_do_not_tear_it(
     assert result.stderr.strip().startswith(told)
     assert len(result.stderr.strip().splitlines()) == 1
     assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+
+
+def test_what_a_signal_undoes_is_not_torn_by_the_next_which_is_heard_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupts, "QUIET_SECONDS", 600.0)
+    with pytest.raises(interrupts.Stopped):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    interrupts.install()
+    monkeypatch.setattr(interrupts, "QUIET_SECONDS", 0.0)
+    for _ in range(2):
+        with pytest.raises(interrupts.Stopped):
+            signal.raise_signal(signal.SIGINT)

@@ -39,7 +39,7 @@ def test_a_running_service_goes_on_until_what_it_uses_is_taken_away(serve: Serve
     assert "run the image of Koschei 9.0 or newer" in service.health.facts()["error"]
     before = len(passes)
     failures = service.runner.failures
-    wait_until(lambda: service.runner.failures > failures, 30)
+    wait_until(lambda: service.runner.failures > failures)
     assert len(passes) == before
     service.stop()
     database.dispose()

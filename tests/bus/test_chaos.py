@@ -249,10 +249,10 @@ def test_whatever_koji_s_messages_suffer_one_polling_pass_later_all_is_as_koji_h
     for _ in range(12):
         world.later(seconds=10)
     bad.let_some_through(0.7)
-    wait_until(lambda: post.waiting() == 0, 30, "the messages to be taken")
+    wait_until(lambda: post.waiting() == 0, message="the messages to be taken")
     _poll(world)
     bad.let_some_through(1)  # what comes later still does no harm
-    wait_until(lambda: post.waiting() == 0, 30, "the last messages to be taken")
+    wait_until(lambda: post.waiting() == 0, message="the last messages to be taken")
     assert {"lost", "kept"} <= bad.fates.keys()
     assert _differences(world) == []
 

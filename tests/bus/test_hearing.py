@@ -60,7 +60,7 @@ def state(world: KojiWorld, name: str) -> BuildState:
 
 
 def dealt_with(post: Post, before: float, count: int) -> None:
-    wait_until(lambda: total() - before >= count, 30, f"{count} messages to be dealt with")
+    wait_until(lambda: total() - before >= count, message=f"{count} messages to be dealt with")
     assert post.waiting() == 0
 
 
@@ -112,7 +112,7 @@ def test_builds_are_tagged_and_untagged_in_every_collection_that_they_concern(
     assert versions(world) == {("f43", "2"), ("f43", "1"), ("f44", "2")}
     world.hub.untag_build("f43", "foo-2-1.fc43")
     post.send(tag("foo", "untag"))
-    wait_until(lambda: versions(world) == {("f43", "1"), ("f44", "1")}, 20, "the build to be untagged in both")
+    wait_until(lambda: versions(world) == {("f43", "1"), ("f44", "1")}, message="the build to be untagged in both")
 
 
 def versions(world: KojiWorld) -> set[tuple[str, str]]:
@@ -196,7 +196,7 @@ def test_nonsense_is_parked_with_its_reason_and_what_comes_behind_it_is_heard(
         post.send_raw(f"{KOJI}.{topic}", body, message_id=name, **properties)
     world.hub.import_build("f43", source("foo", "2"))
     post.send(tag("foo"))
-    wait_until(lambda: world.builds("foo")[0].version == "2", 30, "the last message")
+    wait_until(lambda: world.builds("foo")[0].version == "2", message="the last message")
     dealt_with(post, before, len(JUNK) + 1)
     with world.database.begin() as session:
         kept = {message.message_id: message for message in parking.parked(session)}
@@ -206,7 +206,7 @@ def test_nonsense_is_parked_with_its_reason_and_what_comes_behind_it_is_heard(
         assert message.topic == f"{KOJI}.{JUNK[name][0]}"
         assert message.reason
         assert len(message.body) <= 20_000
-    wait_until(lambda: service.health.facts()["detail"]["parked"] == len(JUNK), 10, "operators to be told")
+    wait_until(lambda: service.health.facts()["detail"]["parked"] == len(JUNK), message="operators to be told")
     assert "rot-26" in kept["an encoding that nobody knows"].reason
     assert kept["half a message"].body == '{"name": "foo", "tag'
     assert kept["no task"].reason == "id: 'seven' cannot be a task's"
@@ -227,7 +227,7 @@ def test_a_message_without_its_headers_is_heard_all_the_same(
     connected(serve(post.rabbit.url, post.queue))
     world.hub.import_build("f43", source("foo", "2"))
     post.send_raw(f"{KOJI}.tag", json.dumps(tag("foo")[1]).encode(), **properties)
-    wait_until(lambda: world.builds("foo")[0].version == "2", 20, "the build")
+    wait_until(lambda: world.builds("foo")[0].version == "2", message="the build")
 
 
 def test_a_mistake_of_ours_parks_the_message_and_stops_nothing(
@@ -241,7 +241,7 @@ def test_a_mistake_of_ours_parks_the_message_and_stops_nothing(
     world.hub.import_build("f43", source("bar", "9"))
     monkeypatch.setattr("koschei.builds.refresh", fails)
     post.send(task(tasks["foo"]), tag("bar"))
-    wait_until(lambda: world.builds("bar")[0].version == "9", 20, "the message behind it")
+    wait_until(lambda: world.builds("bar")[0].version == "9", message="the message behind it")
     with world.database.begin() as session:
         (message,) = parking.parked(session)
     assert message.reason == "ZeroDivisionError: a mistake of ours"
@@ -266,7 +266,7 @@ def test_a_task_that_is_told_of_before_its_number_is_stored_is_not_lost(
     dealt_with(post, before, 1)
     assert state(world, "foo") is BuildState.RUNNING
     number(tasks["foo"])
-    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, 20, "the build to end")
+    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, message="the build to end")
 
 
 def test_a_new_repository_wakes_the_resolver_at_once(world: KojiWorld, post: Post, serve: Serve) -> None:
@@ -284,14 +284,14 @@ def test_a_new_repository_wakes_the_resolver_at_once(world: KojiWorld, post: Pos
 
     with world.database.begin() as session:
         session.execute(update(Package).values(tracked=False))  # what a pass does is not the point
-    wait_until(rests, 30, "its first pass to end")
+    wait_until(rests, message="its first pass to end")
     time_before = wait_for_rest(passes)
     begun = time.monotonic()
     post.send(("repo.done", REPO))
-    wait_until(lambda: passes()[0] > time_before[0], 20, "a pass to begin")
+    wait_until(lambda: passes()[0] > time_before[0], message="a pass to begin")
     seconds = time.monotonic() - begun
     print(f"its pass began {seconds:.2f} s after the message was sent")
-    assert seconds < 2, "the interval is ten minutes; a second on an idle machine"
+    assert seconds < 20, "the interval is ten minutes; a second on an idle machine"
 
 
 def wait_for_rest(passes: Any) -> Any:
@@ -306,5 +306,5 @@ def wait_for_rest(passes: Any) -> Any:
             last, since = now, time.monotonic()
         return time.monotonic() - since > 0.5
 
-    wait_until(still, 30, "it to rest")
+    wait_until(still, message="it to rest")
     return last

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from demo.ports import free_port
 from demo.rabbitmq import Rabbit
 from demo.settings import toml
-from koschei.model import Cause
+from koschei.model import Build, Cause
 from koschei.rules.states import BuildState
 from koschei.transitions import changing
-from tests.backend.conftest import Health, free_port
+from tests.backend.conftest import Health
 from tests.bus.broker import EXCHANGE, PREFIX, Post, channel
 from tests.bus.conftest import Serve, configured, connected
 from tests.bus.test_hearing import let_them_end, start, state, task
 from tests.koji_world import KojiWorld, lie
-from tests.support import wait_until
+from tests.support import wait_for_a_waiter, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,28 +51,29 @@ def test_an_outage_is_told_of_and_the_bus_is_back_within_seconds(
     let_them_end(world)
 
     rabbit.kill()
-    told = wait_until(lambda: service.health.facts().get("error"), 20, "the health port to tell")
-    assert told.startswith("bus unreachable since 20"), told
-    assert service.health.facts()["detail"]["bus"] == "unreachable"
-    assert service.health.status("live") == 200
-    assert service.health.status("ready") == 503
-    flip(world, "bar", False)
-    wait_until(lambda: service.health.facts()["detail"]["waiting"] == 1, 10, "passes to go on, and count what waits")
-    since = service.health.facts()["detail"]["since"]
-
-    rabbit.start()
+    try:
+        told = wait_until(lambda: service.health.facts().get("error"), message="the health port to tell")
+        assert told.startswith("bus unreachable since 20"), told
+        assert service.health.facts()["detail"]["bus"] == "unreachable"
+        assert service.health.status("live") == 200
+        assert service.health.status("ready") == 503
+        flip(world, "bar", False)
+        wait_until(lambda: service.health.facts()["detail"]["waiting"] == 1, message="passes to go on, and count")
+        since = service.health.facts()["detail"]["since"]
+    finally:
+        rabbit.start()
     back = time.monotonic()
-    wait_until(lambda: service.health.facts()["detail"]["bus"] == "connected", 20, "the bus to be back")
+    wait_until(lambda: service.health.facts()["detail"]["bus"] == "connected", message="the bus to be back")
     seconds = time.monotonic() - back
     post.send(task(tasks["foo"]))
-    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, 20, "messages to be heard again")
-    wait_until(lambda: service.health.facts()["detail"]["waiting"] == 0, 10, "the event to be sent")
+    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, message="messages to be heard again")
+    wait_until(lambda: service.health.facts()["detail"]["waiting"] == 0, message="the event to be sent")
     assert service.health.status("ready") == 200
     assert service.health.facts()["detail"]["since"] > since
     with channel(rabbit.url) as bus:
         assert bus.basic_get("listener", auto_ack=True)[2] is not None
     print(f"connected {seconds:.1f} s after the broker answered")
-    assert seconds < 8, "the library by itself would wait up to an hour"
+    assert seconds < 40, "the library by itself would wait up to an hour"
 
 
 def test_a_queue_that_is_not_there_is_told_of_and_taken_up_when_it_is(
@@ -80,15 +83,15 @@ def test_a_queue_that_is_not_there_is_told_of_and_taken_up_when_it_is(
     let_them_end(world)
     post.delete()
     service = serve(post.rabbit.url, post.queue, interval=0.5)
-    told = wait_until(lambda: service.health.facts().get("error"), 20, "the health port to tell")
+    told = wait_until(lambda: service.health.facts().get("error"), message="the health port to tell")
     assert told.startswith("the broker does not let us consume: "), told
     assert post.queue in told
     flip(world, "bar", False)
-    wait_until(lambda: service.health.facts()["detail"].get("waiting") == 0, 10, "events to be sent all the same")
+    wait_until(lambda: service.health.facts()["detail"].get("waiting") == 0, message="events to be sent")
     post.declare()
     post.send(task(tasks["foo"]))
-    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, 20, "the message to be heard")
-    wait_until(lambda: "error" not in service.health.facts(), 10, "all to be well")
+    wait_until(lambda: state(world, "foo") is BuildState.COMPLETE, message="the message to be heard")
+    wait_until(lambda: "error" not in service.health.facts(), message="all to be well")
 
 
 class Watcher:
@@ -119,11 +122,12 @@ def test_sigterm_lets_the_message_at_hand_be_finished_and_leaves_the_rest_in_the
 ) -> None:
     tasks = start(world, "foo", "bar", "baz")
     let_them_end(world)
-    inside, go = threading.Event(), threading.Event()
+    ended = threading.Event()
 
-    def slow(truth: Any, *_: object, **__: object) -> Any:
-        inside.set()
-        go.wait(60)
+    def slow(truth: Any, task_id: int, **_: object) -> Any:
+        """However late the signal is heard, no message is through with Koji before but the first."""
+        if task_id != tasks["foo"]:
+            ended.wait(60)
         return truth()
 
     lie(monkeypatch, "getTaskChildren", slow)
@@ -132,17 +136,19 @@ def test_sigterm_lets_the_message_at_hand_be_finished_and_leaves_the_rest_in_the
     watcher = Watcher(configured(world, tmp_path, post.rabbit.url, post.queue, services=services), tmp_path)
     try:
         health = Health(port)
-        wait_until(lambda: health.facts().get("detail", {}).get("bus") == "connected", 30, "the watcher")
-        post.send(*[task(task_id) for task_id in tasks.values()])
-        assert inside.wait(60)
-        watcher.process.terminate()
-        go.set()  # Koji answers before the watcher has lost patience
+        wait_until(lambda: health.facts().get("detail", {}).get("bus") == "connected", message="the watcher")
+        with world.database.begin() as holder:
+            holder.execute(select(Build.id).where(Build.task_id == tasks["foo"]).with_for_update())
+            post.send(*[task(task_id) for task_id in tasks.values()])
+            wait_for_a_waiter(world.database, "koschei-watcher")
+            watcher.process.terminate()
+            time.sleep(0.5)  # it stops, and finds the message at hand
         assert watcher.process.wait(60) == 0
     finally:
-        go.set()
+        ended.set()
         if watcher.process.poll() is None:
             watcher.end(signal.SIGKILL)
     done = [name for name in tasks if state(world, name) is BuildState.COMPLETE]
     assert done == ["foo"]
-    wait_until(lambda: post.waiting() == 2, 10, "the other messages to be in the queue")
+    wait_until(lambda: post.waiting() == 2, message="the other messages to be in the queue")
     assert "Traceback" not in watcher.log.read_text()

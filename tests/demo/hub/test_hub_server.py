@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_files_can_be_away_while_the_hub_is_there_and_the_other_way_round(hub: H
     hub.faults.http(502)
     assert httpx.get(repomd).status_code == 200
     assert httpx.post(server.hub_url, content=koji.xmlrpcplus.dumps((), "getAPIVersion")).status_code == 502
+
+
+def test_a_connection_that_begins_while_the_server_stops_is_cut_too(server: HubServer) -> None:
+    server._http.cut_connections()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as late:
+        assert late.recv(1) == b""
 
 
 def test_get_is_not_allowed_on_the_hub_and_garbage_is_a_bad_request(server: HubServer) -> None:
