@@ -137,7 +137,7 @@ def test_the_server_does_not_outlive_a_parent_that_was_killed(folder: Path) -> N
         parent.wait()
         # At once, without waiting for the end of the orphan: whoever restarts the demo is quick, too.
         with Postgres(folder) as server:
-            wait_until(lambda: gone(pid), 20, "the orphaned server to end")
+            wait_until(lambda: gone(pid), message="the orphaned server to end")
             assert run(server, "SELECT 1") == [(1,)]
 
 

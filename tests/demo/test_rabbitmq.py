@@ -85,7 +85,7 @@ def test_when_its_owner_is_killed_neither_the_node_nor_its_port_mapper_is_left(t
     assert "epmd" in processes(mark)
     owner.send_signal(signal.SIGKILL)
     owner.wait(60)
-    wait_until(lambda: not processes(mark), 30, "everything to end")
+    wait_until(lambda: not processes(mark), message="everything to end")
 
 
 def needs_rabbitmq() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from frontend.context import COOKIE
@@ -23,6 +23,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 WIDTHS = {"light": 1280, "dark": 380}
+
+expect.set_options(timeout=30_000)  # as long as everything else waits; five seconds are little on a busy machine
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.frontend.browsing import WIDTHS, visit
 from tests.frontend.browsing import faults as wrong
@@ -112,10 +112,10 @@ def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, 
     keys = page.get_by_role("dialog", name="Keys")
     assert "search for a package" in keys.inner_text()
     page.keyboard.press("Escape")
-    assert not keys.is_visible()
+    expect(keys).not_to_be_visible()
     page.get_by_role("button", name="Keys").click()
     keys.get_by_role("button", name="Close").click()
-    assert not keys.is_visible()
+    expect(keys).not_to_be_visible()
     page.keyboard.press("g")
     page.keyboard.press("d")
     page.wait_for_url("**/documentation")
@@ -130,7 +130,7 @@ def test_keys_the_switch_of_light_and_dark_and_the_skip_link_work(address: str, 
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
+    page.wait_for_url("**#main")
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.frontend.browsing import WIDTHS, faults
 
@@ -35,15 +35,15 @@ def test_forms_are_accessible_and_fit_with_and_without_mistakes(site: str, brows
         page.get_by_label("Name", exact=True).fill("a b")
         page.get_by_label("Packages", exact=True).fill("gcc <nix>")
         page.get_by_role("button", name="Make group").click()
-        assert page.get_by_text("Invalid package list").is_visible()
+        expect(page.get_by_text("Invalid package list")).to_be_visible()
         found += faults(page, axe, f"{scheme} mistakes")
         context.clear_cookies()
         page.get_by_role("button", name="Make group").click()
-        assert page.get_by_role("heading", name="Your login has ended").is_visible()
+        expect(page.get_by_role("heading", name="Your login has ended")).to_be_visible()
         found += faults(page, axe, f"{scheme} login that has ended")
         page.context.new_page().goto(f"{site}/login")
         page.get_by_role("button", name="Go on").click()
-        assert page.get_by_text("Nothing was changed yet").is_visible()
+        expect(page.get_by_text("Nothing was changed yet")).to_be_visible()
         context.close()
     assert found == []
 
@@ -58,38 +58,38 @@ def test_a_group_lives_and_dies_without_javascript_and_two_people_do_not_undo_ea
     page.get_by_label("Name", exact=True).fill("shells")
     page.get_by_label("Packages", exact=True).fill("bash, zsh\nnix")
     page.get_by_role("button", name="Make group").click()
-    assert page.get_by_text("Packages don't exist: nix").is_visible()
+    expect(page.get_by_text("Packages don't exist: nix")).to_be_visible()
     page.get_by_label("Packages", exact=True).fill("bash zsh")
     page.get_by_role("button", name="Make group").click()
     page.wait_for_url("**/groups/jane/shells")
-    assert page.get_by_text("Group created with 2 packages.").is_visible()
+    expect(page.get_by_text("Group created with 2 packages.")).to_be_visible()
 
     page.get_by_role("link", name="Edit the group").click()
     other = page.context.new_page()
     other.goto(page.url)
     other.get_by_label("Packages", exact=True).fill("bash zsh tmux")
     other.get_by_role("button", name="Save group").click()
-    assert other.get_by_text("Group modified: 1 package added, 0 removed; it has 3 packages.").is_visible()
+    expect(other.get_by_text("Group modified: 1 package added, 0 removed; it has 3 packages.")).to_be_visible()
     page.get_by_label("Packages", exact=True).fill("zsh")
     page.get_by_role("button", name="Save group").click()
-    assert page.get_by_text("They added packages: tmux.").is_visible()
+    expect(page.get_by_text("They added packages: tmux.")).to_be_visible()
     assert page.get_by_label("Packages", exact=True).input_value().split() == ["tmux", "zsh"]
     page.get_by_role("button", name="Save group").click()
-    assert page.get_by_text("Group modified: 0 packages added, 1 removed; it has 2 packages.").is_visible()
+    expect(page.get_by_text("Group modified: 0 packages added, 1 removed; it has 2 packages.")).to_be_visible()
 
     page.get_by_role("link", name="add packages", exact=True).click()
     page.get_by_label("Packages", exact=True).fill("busybox")
     page.get_by_role("button", name="Add packages").click()
     page.wait_for_url("**/package/busybox?**")
-    assert page.get_by_text("They are in the group jane/shells.").is_visible()
+    expect(page.get_by_text("They are in the group jane/shells.")).to_be_visible()
 
     page.goto(f"{site}/groups/jane/shells")
     page.get_by_role("link", name="delete it").click()
-    assert page.get_by_text("The 3 packages in it stay").is_visible()
+    expect(page.get_by_text("The 3 packages in it stay")).to_be_visible()
     page.get_by_role("button", name="Delete group jane/shells").click()
     page.wait_for_url("**/groups")
-    assert page.get_by_text("Group jane/shells deleted.").is_visible()
-    assert not page.get_by_role("link", name="jane/shells").is_visible()
+    expect(page.get_by_text("Group jane/shells deleted.")).to_be_visible()
+    expect(page.get_by_role("link", name="jane/shells")).not_to_be_visible()
 
 
 @pytest.mark.slow
