@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from admin import interrupts
 from koschei.audit import Actor
 from koschei.config import Config, load
+from koschei.config.loading import DEFAULT_PATH
 from koschei.db import schema
 from koschei.db.engine import Database, address
 from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
@@ -27,6 +28,7 @@ from koschei.model import Collection, Environment
 if TYPE_CHECKING:
     from koschei.koji.session import KojiSession
 
+NOT_CONFIGURED = f", as no settings were found: {DEFAULT_PATH} is not there, and KOSCHEI_CONFIG names none"
 WROTE = text("SELECT pg_current_xact_id_if_assigned()")
 
 
@@ -69,7 +71,7 @@ class Admin:
     def what_to_do(self, error: Exception) -> str:
         """Where something outside was looked for, and what became of the command: what an error's own words lack."""
         if isinstance(error, DatabaseError):
-            where = f" (looked for at {self.database_address})."
+            where = f" (looked for at {self.database_address}{'' if self._configured() else NOT_CONFIGURED})."
         elif isinstance(error, KojiOutage | KojiAuthError):
             where = f" (asked: {self.config.koji_config.server})."
         else:
@@ -77,6 +79,11 @@ class Admin:
         if isinstance(error, KojiOutage):
             where += " Try again when Koji works, or correct koji_config.server."
         return f"{where} {self.outcome()}"
+
+    def _configured(self) -> bool:
+        """Whether anything was set anywhere."""
+        named = self.config_paths or DEFAULT_PATH.exists()
+        return bool(named) or any(name.upper().startswith("KOSCHEI_") for name in self.environ)
 
     def outcome(self) -> str:
         """What is left of a command that did not come to its end."""

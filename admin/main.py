@@ -23,6 +23,7 @@ from admin.options import Group, config_option, refuse_odd_words, takes_collecti
 from koschei import __version__, logs
 from koschei.db.faults import first_line
 from koschei.errors import ConfigError, KojiRefusal, KoscheiError, UserError
+from koschei.rules.names import shown, suggestion
 
 REFUSED, USAGE, UNREACHABLE, OUR_MISTAKE, SIGNALLED = 1, 2, 3, 70, 128
 
@@ -101,6 +102,14 @@ class Root(Group):
             module = importlib.import_module(f"admin.commands_{COMMANDS[cmd_name]}")
             self.commands.update({command.name: command for command in module.COMMANDS})
         return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            hint = suggestion(args[0], COMMANDS, "`koschei-admin --help` lists all")
+            raise click.UsageError(f"No such command: {shown(args[0])}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, and end the process."""

@@ -57,7 +57,9 @@ def states(period: Period, times: Sequence[Times], title: str = "Packages that a
     if known:
         first, last = (f"{number(part.broken or 0)} of {number(part.tested)}" for part in (known[0], known[-1]))
         words = f"{first} tracked packages were broken when this begins, {last} at its end"
-        if not any(part.counts and part.counts.get(state) for part in known for state in SHOWN):
+        if not any(part.tested for part in known):
+            words = "No package was tracked."
+        elif not any(part.counts and part.counts.get(state) for part in known for state in SHOWN):
             words = "All tracked packages were ok all the time."
     return charts.areas(
         about(period, title, words),

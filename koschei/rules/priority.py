@@ -190,7 +190,7 @@ def hours_until_due(priority: Priority, hours: float, weights: Weights) -> float
 def _explain_manual(value: int) -> str:
     if not value:
         return "nobody asked for a build"
-    return "asked for by a person, until the build it causes has succeeded or failed"
+    return f"{'asked for' if value > 0 else 'put off'} by a person, until the build it causes has succeeded or failed"
 
 
 def _explain_static(value: int) -> str:

@@ -121,6 +121,7 @@ def test_the_collection_is_named_before_or_after_the_command(shell: Shell, datab
         ("set-priority -c f27 --statc foo -100", "No such option"),
         ("set-priority -c f27 --statc foo 100", "No such option"),
         ("no-such-command", "No such command"),
+        ("statsu", "Did you mean status?"),
     ],
 )
 def test_a_wrong_command_line_changes_nothing(shell: Shell, database: Database, line: str, words: str) -> None:

@@ -20,9 +20,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from admin import interrupts
+from admin.context import Admin
 from admin.main import COMMANDS
 from demo.postgres import Postgres
 from koschei.db.engine import Database
+from koschei.errors import DatabaseError
 from koschei.koji import session as koji_session
 from tests.admin.command_rows import ROWS, Needs, Row, Writes, fingerprint, lock_tables, wait_at_commit, write_files
 from tests.admin.conftest import SCRIPT, MakeShell, Shell
@@ -124,6 +126,13 @@ def test_nothing_listens(make_shell: MakeShell) -> None:
     shell = make_shell(f"postgresql://koschei:{PASSWORD}@127.0.0.1:1/kodb")
     check_all_told(shell, "PostgreSQL does not answer", "Connection refused", "127.0.0.1", "tart ", "db_url")
     assert "127.0.0.1:1/kodb" in run(shell, ROWS["log"]).stderr
+
+
+def test_a_shell_that_knows_no_settings_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("admin.context.DEFAULT_PATH", tmp_path / "nowhere")
+    away = DatabaseError("PostgreSQL does not answer")
+    assert "as no settings were found: " in Admin(environ={}).what_to_do(away)
+    assert "no settings" not in Admin(environ={"KOSCHEI__DB_URL": "postgresql://db/koschei"}).what_to_do(away)
 
 
 def test_the_host_is_unknown(make_shell: MakeShell) -> None:

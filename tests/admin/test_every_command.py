@@ -171,7 +171,7 @@ def test_wrong_usage_is_told_where_help_is(terminal: Terminal, name: str) -> Non
         (["alembic", "downgrade", "nonsense"], 1, "nonsense"),
         (["psql"], 1, "psql is not installed"),
         (["no-such-command"], 2, "No such command"),
-        (["set-prioritty", "foo", "1"], 2, "Did you mean 'set-priority'?"),
+        (["set-prioritty", "foo", "1"], 2, "Did you mean set-priority?"),
         (["-c", "a\0b", "explain", "foo"], 2, "control character"),
         (["--no-such-option", "status"], 2, "No such option"),
     ],

@@ -128,3 +128,14 @@ def test_what_is_queued_tells_what_the_scheduler_found_in_its_way(
     with filling(database) as world:
         world.session.execute(update(ServiceStatus).values(error="it broke", error_since=ago(1)))
     assert "The scheduler, " not in client.get("/package/bash").text
+
+
+def test_a_package_that_is_being_built_says_so(client: FlaskClient, database: Database) -> None:
+    with filling(database) as world:
+        package = world.package("bash", world.collection("f44", "Fedora Rawhide"))
+        world.build(package, hours=30)
+        world.build(package, BuildState.RUNNING, hours=1)
+    page = client.get("/package/bash").text
+    assert re.search(r'<h3 id="next">\s*It is being built\s*</h3>', page)
+    assert "It will not be built now" not in page
+    assert "Ends with that build" in page

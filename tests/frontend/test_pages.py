@@ -144,8 +144,8 @@ def test_the_overview_counts_the_day_and_the_running_builds(
 def test_a_package_shows_where_it_broke(client: FlaskClient, broken: dict[str, Any]) -> None:
     page = checked(client, "/package/foo")
     seen = words(page)
-    assert "Fedora Rawhide began to fail 1 day ago; its latest build 1.0-1 ended 4 hours ago." in seen
-    assert "Fedora 43 is not tested here." in seen
+    assert "Fedora Rawhide : it began to fail 1 day ago; its latest build 1.0-1 ended 4 hours ago." in seen
+    assert "Fedora 43 : it is not tested here." in seen
     card = page[page.index('id="broke"') : page.index("</section>", page.index('id="broke"'))]
     assert f'/build/{broken["good"]}"' in card
     assert f'/build/{broken["bad"]}"' in card
