@@ -67,6 +67,7 @@ def create_collection(admin: Admin, /, name: str, **fields: Any) -> None:
     with admin.reading() as session:
         collections.check_new(session, name, wish)
     target = collections.find_target(admin.koji, fields["target"])
+    collections.check_tag(admin.koji, wish.dest_tag)
     carry_out(admin, lambda session: collections.create(session, admin.actor, name, wish, target, now=now()))
 
 
@@ -95,6 +96,8 @@ def edit_collection(admin: Admin, /, name: str, new_name: str | None, **fields: 
     with admin.reading() as session:
         collections.check_change(session, name, wish, new_name)
     target = None if wish.target is None else collections.find_target(admin.koji, wish.target)
+    if wish.dest_tag:  # Koji is not even logged into where nothing is to be asked
+        collections.check_tag(admin.koji, wish.dest_tag)
     carry_out(
         admin,
         lambda session: collections.edit(session, admin.actor, name, wish, target, new_name=new_name, now=now()),

@@ -87,13 +87,14 @@ def branch(
 
     `wish.target` and `wish.dest_tag` are those of the new release, which also moves up by one in `order`;
     `wish.display_name` and `wish.bugzilla_version` are the copy's. Returns the audit messages. Raises NotFoundError (no
-    such collection, or Koji has no such target), AlreadyExistsError, InvalidInputError, and what Koji raises; then
-    nothing has changed. `begin` opens the transaction, if it is not to be a plain one.
+    such collection, or Koji has no such target or tag), AlreadyExistsError, InvalidInputError, and what Koji raises;
+    then nothing has changed. `begin` opens the transaction, if it is not to be a plain one.
     """
     with database.read() as session:
         kept = collections.by_name(session, master).target
         _check_free(session, new_name, "Branched")
     target, kept_target = (collections.find_target(koji, name) for name in (wish.target, kept))
+    collections.check_tag(koji, wish.dest_tag)
 
     def work(session: Session) -> list[str]:
         old = collections.by_name(session, master)
@@ -139,6 +140,7 @@ def fork(
         collections.by_name(session, master)
         _check_free(session, new_name, "Forked")
     target = collections.find_target(koji, wish.target)
+    collections.check_tag(koji, wish.dest_tag)
 
     def work(session: Session) -> list[str]:
         old = collections.by_name(session, master)

@@ -73,6 +73,14 @@ def find_target(koji: KojiSession, name: str) -> Target:
     return found
 
 
+def check_tag(koji: KojiSession, name: str | None) -> None:
+    """Raise NotFoundError for a destination tag that Koji does not have; without one there is nothing to ask."""
+    if name and not repositories.has_tag(koji, name):
+        raise NotFoundError(
+            f"Tag not found in Koji: {name}. `koji list-tags` shows those that {koji.config.server} has"
+        )
+
+
 def check_new(session: Session, name: str, wish: Fields) -> None:
     """Raise what `create` would, before Koji is asked for the target."""
     _check_name(name)

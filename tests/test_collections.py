@@ -102,6 +102,14 @@ def test_a_target_that_koji_does_not_have_is_refused(world: World) -> None:
     assert world.session.scalars(select(Collection)).all() == []
 
 
+def test_a_tag_that_koji_does_not_have_is_refused(world: World) -> None:
+    collections.check_tag(world.koji, "f43")
+    collections.check_tag(world.koji, "")
+    collections.check_tag(world.koji, None)
+    with pytest.raises(NotFoundError, match=r"Tag not found in Koji: f99\. `koji list-tags` shows those that http"):
+        collections.check_tag(world.koji, "f99")
+
+
 def test_a_taken_name_is_refused(world: World) -> None:
     world.create()
     with pytest.raises(AlreadyExistsError, match="f43"):

@@ -21,6 +21,11 @@ def target(session: KojiSession, name: str) -> Target | None:
     return None if answer is None else Target.from_koji("getBuildTarget", answer)
 
 
+def has_tag(session: KojiSession, name: str) -> bool:
+    """Whether Koji has a tag of that name."""
+    return session.read("getTag", name) is not None
+
+
 def newest_repo(session: KojiSession, tag: str) -> Repo | None:
     """The newest ready repository of a build tag, None if there is none. KojiRefusal for an unknown tag."""
     answer = session.read("getRepo", tag, state=int(RepoState.READY))

@@ -106,6 +106,9 @@ def test_a_collection_is_made_and_changed(koji_shell: Shell, world: KojiWorld) -
     made = collection(world, "rawhide")
     assert (made.display_name, made.build_tag, made.dest_tag) == ("Fedora Rawhide", "f43-build", "f43-build")
     assert (made.order, made.poll_untracked) == (7, True)
+    refused = koji_shell.run("edit-collection", "rawhide", "--dest-tag", "nosuch")
+    assert refused.exit_code == 1
+    assert "Tag not found in Koji: nosuch" in refused.stderr
     koji_shell.ok("edit-collection", "rawhide", "--dest-tag", "f43", "-p", "0.5", "--new-name", "f44")
     made = collection(world, "f44")
     assert (made.display_name, made.dest_tag, made.priority_coefficient) == ("Fedora Rawhide", "f43", 0.5)
