@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from admin import interrupts
 from koschei.audit import Actor
 from koschei.config import Config, load
-from koschei.config.loading import DEFAULT_PATH
+from koschei.config.loading import DEFAULT_PATH, is_anything_set
 from koschei.db import schema
 from koschei.db.engine import Database, address
 from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
@@ -28,7 +28,6 @@ from koschei.model import Collection, Environment
 if TYPE_CHECKING:
     from koschei.koji.session import KojiSession
 
-NOT_CONFIGURED = f", as no settings were found: {DEFAULT_PATH} is not there, and KOSCHEI_CONFIG names none"
 WROTE = text("SELECT pg_current_xact_id_if_assigned()")
 
 
@@ -71,7 +70,7 @@ class Admin:
     def what_to_do(self, error: Exception) -> str:
         """Where something outside was looked for, and what became of the command: what an error's own words lack."""
         if isinstance(error, DatabaseError):
-            where = f" (looked for at {self.database_address}{'' if self._configured() else NOT_CONFIGURED})."
+            where = f" (looked for at {self.database_address}{self._source()})."
         elif isinstance(error, KojiOutage | KojiAuthError):
             where = f" (asked: {self.config.koji_config.server})."
         else:
@@ -80,10 +79,11 @@ class Admin:
             where += " Try again when Koji works, or correct koji_config.server."
         return f"{where} {self.outcome()}"
 
-    def _configured(self) -> bool:
-        """Whether anything was set anywhere."""
-        named = self.config_paths or DEFAULT_PATH.exists()
-        return bool(named) or any(name.upper().startswith("KOSCHEI_") for name in self.environ)
+    def _source(self) -> str:
+        """What is to be said of an address that nobody has set."""
+        if is_anything_set(self.config_paths or None, self.environ):
+            return ""
+        return f", as no settings were found: {DEFAULT_PATH} is not there, and KOSCHEI_CONFIG names none"
 
     def outcome(self) -> str:
         """What is left of a command that did not come to its end."""

@@ -21,9 +21,9 @@ from koschei.config import Config
 from koschei.model import Build, Collection, Package, ServiceStatus
 from koschei.queries import scheduling, services
 from koschei.queries.collections import all_collections, newest_resolutions
+from koschei.rules.pulse import SERVICES
 from koschei.rules.states import BuildState, CollectionState, PackageState
 
-SERVICES = ("watcher", "polling", "repo-resolver", "build-resolver", "scheduler")
 LONGEST_ERROR = 1000
 
 
@@ -172,7 +172,7 @@ def report(session: Session, config: Config, now: datetime) -> StatusReport:
 
 def _services(session: Session, now: datetime) -> tuple[ServiceReport, ...]:
     rows = {row.service: row for row in session.scalars(select(ServiceStatus))}
-    names = [*SERVICES, *sorted(rows.keys() - set(SERVICES))]
+    names = [*SERVICES, *sorted(rows.keys() - SERVICES.keys())]
     return tuple(
         _service(rows[name], now) if name in rows else ServiceReport(name, Health.NEVER_SEEN) for name in names
     )

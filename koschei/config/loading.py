@@ -79,6 +79,12 @@ def load(paths: Sequence[Path] | None = None, environ: Mapping[str, str] = os.en
     raise problems.as_error(found)
 
 
+def is_anything_set(paths: Sequence[Path] | None = None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether `load` finds any settings, good or bad: without any, all of them are the defaults."""
+    named = paths or environ.get("KOSCHEI_CONFIG") or DEFAULT_PATH.exists()
+    return bool(named) or any(variable.upper().startswith(PREFIX) for variable in environ)
+
+
 def _files(paths: Sequence[Path] | None, environ: Mapping[str, str], failures: list[str]) -> list[Path]:
     """The files to read, in order; what was named and is not there is added to `failures`."""
     named_by = ""

@@ -1,8 +1,8 @@
 """One logical connection to a Koji hub: logs in when needed, repeats what may be repeated, sorts what goes wrong.
 
 The official client repeats calls for hours, sends an interrupted request again without a word, and does not recover
-from an expired session that has written. Here it makes one attempt at a time, on a thread that can be
-left behind; the rest is decided by what is known about that attempt.
+from an expired session that has written. Here it makes one attempt at a time, on a thread that can be left behind; the
+rest is decided by what is known about that attempt.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from koschei.rules.pulse import WITHOUT, lagging
+from koschei.rules.pulse import SERVICES, lagging
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Pulse:
     @property
     def without(self) -> str:
         """What is the matter while it does nothing."""
-        return WITHOUT.get(self.service, "its work is not done")
+        return SERVICES.get(self.service, "its work is not done")
 
 
 def pulse(row: Any, now: datetime) -> Pulse:

@@ -8,14 +8,14 @@ MISSED_PASSES = 3
 GRACE = timedelta(minutes=1)
 LONGEST_PASS = timedelta(hours=1)
 
-WITHOUT = {
+SERVICES = {
     "watcher": "what happens in Koji is noticed late",
     "polling": "what nobody told us about is not found",
     "repo-resolver": "new repositories are not looked at",
     "build-resolver": "what changed before a new build is not known",
     "scheduler": "nothing new is built",
 }
-"""What is the matter while a service does nothing."""
+"""The services, and what is the matter while one of them does nothing."""
 
 
 def lagging(

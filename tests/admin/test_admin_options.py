@@ -18,6 +18,7 @@ from admin.main import COMMANDS, cli
 from demo.postgres import Postgres
 from koschei import status
 from koschei.db.engine import Database
+from koschei.rules.pulse import SERVICES
 from tests.admin.command_rows import ROWS, fill, fingerprint, write_files
 from tests.admin.conftest import SCRIPT, MakeShell, Shell
 from tests.world import NOW
@@ -240,7 +241,7 @@ def test_nothing_of_it_is_in_a_log_file(shell: Shell) -> None:
 
 def pulse(database: Database, *ill: str) -> None:
     with database.begin() as session:
-        for service in status.SERVICES:
+        for service in SERVICES:
             status.started(session, service, "pod", 10**9, NOW)
             status.pass_finished(session, service, NOW)
             if service in ill:

@@ -129,7 +129,7 @@ def test_nothing_listens(make_shell: MakeShell) -> None:
 
 
 def test_a_shell_that_knows_no_settings_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("admin.context.DEFAULT_PATH", tmp_path / "nowhere")
+    monkeypatch.setattr("koschei.config.loading.DEFAULT_PATH", tmp_path / "nowhere")
     away = DatabaseError("PostgreSQL does not answer")
     assert "as no settings were found: " in Admin(environ={}).what_to_do(away)
     assert "no settings" not in Admin(environ={"KOSCHEI__DB_URL": "postgresql://db/koschei"}).what_to_do(away)

@@ -15,6 +15,7 @@ from koschei.db.engine import Database
 from koschei.db.notify import Listener
 from koschei.koji import tagging
 from koschei.model import Build, Collection, Package
+from koschei.rules.pulse import SERVICES
 from koschei.rules.states import BuildState
 from koschei.submission import Submitted, submit
 from tests.admin.conftest import MakeShell, Shell, audit_log
@@ -195,9 +196,6 @@ def test_koji_that_is_away_ends_reconciling(shell: Shell, world: KojiWorld) -> N
     result = shell.run("reconcile", "--dry-run")
     assert result.exit_code == 3
     assert "Koji cannot be reached" in result.stderr
-
-
-SERVICES = ("watcher", "polling", "repo-resolver", "build-resolver", "scheduler")
 
 
 def healthy(database: Database) -> None:

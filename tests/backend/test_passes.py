@@ -16,12 +16,13 @@ from backend import build_resolver, polling, repo_resolver, scheduler
 from backend.apart import apart
 from backend.frame import Context, PassReport, Runner, Service
 from backend.health import Pulse
-from koschei import packages
+from koschei import packages, status
 from koschei.config import Config
 from koschei.config.schema import PagureConfig
 from koschei.db.locks import LockSpace, trying_lock
 from koschei.errors import DatabaseError, KojiAuthError, KojiOutage
 from koschei.model import BasePackage, Build, Collection, Package
+from koschei.queries import scheduling
 from koschei.rules.states import BuildState, PackageState
 from tests.koji_world import KojiWorld, koji_world, lie, source
 
@@ -274,6 +275,17 @@ def test_the_scheduler_submits_one_a_pass_and_the_highest_first(world: KojiWorld
     assert (report.idle, running(world)) == (True, ["bar", "foo"])
 
 
+def told(world: KojiWorld, report: PassReport) -> str:
+    """What the page of a package in the queue says of that pass."""
+    now = world.now
+    with world.database.begin() as session:
+        status.started(session, "scheduler", "pod", 5, now)
+        status.pass_finished(session, "scheduler", now, report.detail)
+        room = scheduling.room(session)
+    assert room is not None
+    return room.words
+
+
 def test_the_scheduler_honours_the_limit_of_builds(tmp_path: Path, database_url: str) -> None:
     with koji_world(tmp_path, database_url, SOURCES, max_builds=1) as world:
         ready(world, foo=500, bar=600)
@@ -281,6 +293,7 @@ def test_the_scheduler_honours_the_limit_of_builds(tmp_path: Path, database_url:
         report = one_pass(world, scheduler.SERVICE)
         assert report.detail["waiting_for"] == "running builds to end"
         assert running(world) == ["bar"]
+        assert told(world, report) == "1 of at most 1 builds are running; it waits for running builds to end"
 
 
 def test_the_scheduler_honours_the_load(world: KojiWorld) -> None:
@@ -291,6 +304,7 @@ def test_the_scheduler_honours_the_load(world: KojiWorld) -> None:
     report = one_pass(world, scheduler.SERVICE)
     assert (running(world), report.errors) == ([], [])
     assert len(report.detail["obstacles"]) == 2
+    assert "; bar: Koji's load for " in told(world, report)
     assert report.idle, "a busy Koji is not asked every three seconds"
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend import charts
+from frontend import charts, statistics_charts
 from frontend.charts import HEIGHT, WIDTH, About, Chart, Series
 from frontend.statistics_charts import MINUTES
+from koschei.queries.statistics import Period, Times
+from koschei.rules.states import PackageState
 
 VALUES = st.lists(st.none() | st.integers(0, 10**9), min_size=1, max_size=40)
 
@@ -73,3 +77,13 @@ def test_a_table_may_have_more_than_is_drawn() -> None:
     found = charts.areas(about, [Series("bad", "fill-failing", [1, 2])], [Series("ok", "", [None, 1000])])
     assert found.ticks == ["2", "1", "0"]
     assert found.rows == [("new", [("bad", "2"), ("ok", "1\u202f000")]), ("old", [("bad", "1"), ("ok", "–")])]
+
+
+def test_nothing_that_is_tracked_is_not_called_ok() -> None:
+    period = Period(date(2026, 5, 14), 2)
+    said = {
+        ("No package was tracked.", PackageState.UNTRACKED),
+        ("All tracked packages were ok all the time.", PackageState.OK),
+    }
+    for words, state in said:
+        assert words in statistics_charts.states(period, [Times(), Times(counts={state: 3})]).about.words

@@ -52,6 +52,19 @@ def test_it_says_in_words_whether_it_gets_better(client: FlaskClient, counted: D
     assert "just now, by polling" in seen
 
 
+def test_what_is_too_few_or_nothing_is_not_compared(client: FlaskClient, database: Database) -> None:
+    with filling(database) as world:
+        f44 = world.collection("f44", "Fedora 44")
+        foo = world.package("foo", f44, tracked=False)
+        world.build(foo, FAILED, 45 * DAY)
+        for hours in range(11):
+            world.build(foo, COMPLETE, DAY + hours)
+    statistics.refresh(database, Config(), NOW)
+    page = checked(client, "/stats")
+    assert "In the 30 days before, only 1 build ended: too few to compare." in words(page)
+    assert "It is getting" not in words(page)
+
+
 def test_it_can_be_about_one_collection_and_other_periods(client: FlaskClient, counted: Database) -> None:
     assert "3 builds in the last 30 days, 33.3 % of them failed" in words(checked(client, "/stats?collection=f44"))
     assert "5 builds in the last 90 days, 40.0 %" not in words(checked(client, "/stats?days=90&collection="))

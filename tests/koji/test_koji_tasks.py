@@ -210,6 +210,7 @@ def test_cancelling_a_task_that_does_not_exist_is_nothing(hub, session):
     hub.say("cancelTask", Fault(1000, "No such task: 10"))
     hub.say("getTaskInfo", None)
     tasks.cancel(session, 10)
+    assert hub.methods().count("cancelTask") == 1
 
 
 def test_cancelling_somebody_else_s_task_is_refused(hub, session):
